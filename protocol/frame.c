@@ -1,0 +1,49 @@
+#include "protocol/frame.h"
+
+#include "protocol/wire.h"
+
+/* How much of a message of `size` bytes must be there before it is handed out. */
+static uint32_t needed(const struct message_spec *spec, uint32_t size)
+{
+    return spec->want < size ? spec->want : size;
+}
+
+uint32_t frame_wants(const struct frame *f, struct slice in)
+{
+    if (in.len < MESSAGE_HEADER) return MESSAGE_HEADER;
+    uint32_t size = wire_be32(in.at + 1) + 1;
+    return needed(&f->specs[(uint8_t)in.at[0]], size);
+}
+
+static enum frame_result pass(struct frame *f, struct slice *in, struct piece *piece)
+{
+    size_t n = f->passing < in->len ? f->passing : in->len;
+    f->passing -= (uint32_t)n;
+    *piece = (struct piece){ f->type, false, f->passing == 0, 0, { in->at, n } };
+    *in = slice_after(*in, n);
+    return FRAME_PIECE;
+}
+
+enum frame_result frame_next(struct frame *f, struct slice *in, struct piece *piece)
+{
+    if (in->len == 0) return FRAME_MORE;
+    if (f->passing) return pass(f, in, piece);
+
+    uint8_t type = (uint8_t)in->at[0];
+    const struct message_spec *spec = &f->specs[type];
+    if (!spec->name) return FRAME_BAD_TYPE;
+    if (in->len < MESSAGE_HEADER) return FRAME_MORE;
+
+    /* The length counts itself (4), not the type byte. Checked before it is used for anything. */
+    uint32_t length = wire_be32(in->at + 1);
+    if (length < 4 || length - 4 < spec->min || length - 4 > spec->max) return FRAME_BAD_LENGTH;
+    uint32_t size = length + 1;
+    if (in->len < needed(spec, size)) return FRAME_MORE;
+
+    size_t n = size < in->len ? size : in->len;
+    f->type = type;
+    f->passing = size - (uint32_t)n;
+    *piece = (struct piece){ type, true, f->passing == 0, size, { in->at, n } };
+    *in = slice_after(*in, n);
+    return FRAME_PIECE;
+}
