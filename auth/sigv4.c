@@ -128,14 +128,14 @@ static void add_canonical_path(struct buf *out, struct slice path, bool keep)
 static uint32_t add_recoded(struct pairs *p, struct slice raw)
 {
     uint32_t before = p->text.len;
-    struct buf plain = { 0 };
+    struct buf plain = { .secret = true };
     if (uri_decode(&plain, raw)) {
         uri_encode(&p->text, buf_slice(&plain));
     } else {
         uri_encode(&p->text, raw);
     }
     p->text.failed |= plain.failed;
-    buf_wipe(&plain);
+    buf_fini(&plain);
     return p->text.len - before;
 }
 
@@ -254,7 +254,7 @@ struct signing {
     const struct sigv4_key *key;
     const struct sigv4_options *options;
     struct sigv4_signed *out;
-    struct pairs headers, parameters;
+    struct pairs headers, parameters; /* text.secret: they hold the session token */
     struct buf scope, names;
 };
 
@@ -262,7 +262,7 @@ struct signing {
 static bool derive_and_sign(struct signing *s)
 {
     uint8_t key[SHA256_BYTES];
-    struct buf first = { 0 };
+    struct buf first = { .secret = true };
     buf_add_str(&first, "AWS4");
     buf_add_slice(&first, s->key->secret);
     bool ok = !first.failed && hmac_sha256(buf_slice(&first), slice_of(s->out->date, 8), key) &&
@@ -272,7 +272,7 @@ static bool derive_and_sign(struct signing *s)
               hmac_sha256(slice_of(key, sizeof key), buf_slice(&s->out->string_to_sign), key);
     if (ok) hex_encode(key, sizeof key, s->out->signature);
     OPENSSL_cleanse(key, sizeof key);
-    buf_wipe(&first);
+    buf_fini(&first);
     return ok;
 }
 
@@ -302,13 +302,16 @@ static bool sign_canonical(struct signing *s, struct slice payload_hash)
 static struct signing *signing_new(const struct sigv4_request *request, const struct sigv4_key *key,
                                    const struct sigv4_options *options, struct sigv4_signed *out)
 {
-    *out = (struct sigv4_signed){ 0 };
+    *out = (struct sigv4_signed){ .authorization.secret = true,
+                                  .query.secret = true,
+                                  .canonical_request.secret = true };
     struct signing *s = calloc(1, sizeof *s);
     if (!s) return NULL;
     s->request = request;
     s->key = key;
     s->options = options;
     s->out = out;
+    s->headers.text.secret = s->parameters.text.secret = true;
     timestamp_to_amz(options->now_ms + options->skew_ms, out->date);
     buf_addf(&s->scope, "%.8s/%.*s/%.*s/aws4_request", out->date, SLICE_ARG(key->region),
              SLICE_ARG(key->service));
@@ -321,8 +324,8 @@ static bool signing_end(struct signing *s, bool ok)
 {
     ok = ok && !s->headers.failed && !s->headers.text.failed && !s->parameters.failed &&
          !s->parameters.text.failed && !s->scope.failed && !s->names.failed;
-    buf_wipe(&s->headers.text);
-    buf_wipe(&s->parameters.text);
+    buf_fini(&s->headers.text);
+    buf_fini(&s->parameters.text);
     buf_fini(&s->scope);
     buf_fini(&s->names);
     free(s);
@@ -402,9 +405,9 @@ bool sigv4_presign(const struct sigv4_request *request, const struct sigv4_key *
 
 void sigv4_signed_fini(struct sigv4_signed *s)
 {
-    buf_wipe(&s->authorization);
-    buf_wipe(&s->query);
-    buf_wipe(&s->canonical_request);
-    buf_wipe(&s->string_to_sign);
+    buf_fini(&s->authorization);
+    buf_fini(&s->query);
+    buf_fini(&s->canonical_request);
+    buf_fini(&s->string_to_sign);
     OPENSSL_cleanse(s, sizeof *s);
 }

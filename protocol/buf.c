@@ -5,8 +5,9 @@
 
 void buf_fini(struct buf *b)
 {
+    if (b->secret && b->at) explicit_bzero(b->at, b->cap);
     free(b->at);
-    *b = (struct buf){ 0 };
+    *b = (struct buf){ .secret = b->secret };
 }
 
 void buf_wipe(struct buf *b)
@@ -26,10 +27,15 @@ bool buf_reserve(struct buf *b, size_t n)
     size_t want = b->len + n;
     size_t cap = b->cap ? b->cap : 64;
     while (cap < want) cap *= 2;
-    char *at = realloc(b->at, cap);
+    char *at = b->secret ? malloc(cap) : realloc(b->at, cap);
     if (!at) {
         b->failed = true;
         return false;
+    }
+    if (b->secret && b->at) { /* realloc would leave a readable copy behind */
+        memcpy(at, b->at, b->len);
+        explicit_bzero(b->at, b->cap);
+        free(b->at);
     }
     b->at = at;
     b->cap = (uint32_t)cap;

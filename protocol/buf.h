@@ -15,6 +15,8 @@ struct buf {
     char *at;
     uint32_t len, cap;
     bool failed;
+    bool secret; /* set it before the first byte: memory is overwritten before it is given back,
+                  * also when the buf grows */
 };
 
 enum { BUF_CAP_BYTES = 1 << 30 };
