@@ -29,7 +29,7 @@ endif
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
             -Wmissing-prototypes -Wformat=2 -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough \
-            -Wundef -Wvla
+            -Wundef -Wvla -Wno-format-zero-length
 HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE \
             -fno-delete-null-pointer-checks -fno-strict-overflow -ftrivial-auto-var-init=zero
 ifeq ($(SAN),)
@@ -68,6 +68,7 @@ $(BUILD)/sluice: $(BUILD)/obj/proxy/main.o $(call archives,proxy routing auth pr
 define layer
 $(BUILD)/lib$(1).a: $$(call objects,$(1))
 	$$(call say,AR,$$@)
+	@mkdir -p $$(@D)
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer,$(l))))

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# lint.sh: every rule of the house that a machine can check. One line each, `ok` or `not ok` with what
+# was found; the last line is `N passed, N failed`.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+build=${SLUICE_BUILD:-build}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+check() { # NAME COMMAND...: the command prints what is wrong and fails
+    local name=$1
+    shift
+    if "$@" >"$work/out" 2>&1; then
+        echo "ok - $name"
+        grep '^#' "$work/out" | sed 's/^/    /'
+        passed=$((passed + 1))
+    else
+        echo "not ok - $name"
+        sed 's/^/    /' "$work/out" | head -60
+        failed=$((failed + 1))
+    fi
+}
+
+files() { git ls-files --cached --others --exclude-standard -- "$@" | while read -r f; do [ ! -f "$f" ] || echo "$f"; done; }
+mapfile -t code < <(files '*.c' '*.h')
+mapfile -t product < <(files protocol auth routing proxy | grep '\.[ch]$')
+mapfile -t sources < <(printf '%s\n' "${product[@]}" | grep '\.c$')
+mapfile -t text < <(files | grep -v '^tests/lint/lint.sh$')
+mapfile -t scripts < <(files | while read -r f; do if [[ $f == *.sh ]] || head -c 40 "$f" | grep -aqE '^#!.*\b(ba)?sh\b'; then echo "$f"; fi; done)
+
+nothing() { # what grep finds must be nothing
+    ! grep "$@"
+}
+
+formatted() { clang-format --dry-run -Werror "${code[@]}" 2>&1 | grep -E 'error:|warning:' | sort -u && return 1 || return 0; }
+
+short_enough() {
+    awk 'FNR == 1 { if (lines > 900) { print was ": " lines " lines, more than 900"; bad = 1 } } { lines = FNR; was = FILENAME }
+         END { if (lines > 900) { print was ": " lines " lines, more than 900"; bad = 1 }; exit bad }' "${code[@]}"
+}
+
+layer_readmes_short() {
+    local readme bad=0
+    for readme in protocol auth routing proxy; do
+        [ -f "$readme/README.md" ] || continue
+        [ "$(wc -l <"$readme/README.md")" -le 40 ] || {
+            echo "$readme/README.md: more than 40 lines"
+            bad=1
+        }
+    done
+    return $bad
+}
+
+# A reference in a document stands between `<!-- describe X -->` and `<!-- end -->` and is the output of
+# `sluice describe X`, byte by byte.
+references() {
+    local document what bad=0
+    while IFS=: read -r document what; do
+        what=$(sed -E 's/.*<!-- describe ([a-z]+) -->.*/\1/' <<<"$what")
+        awk -v at="<!-- describe $what -->" '$0 == at { on = 1; next } $0 == "<!-- end -->" { on = 0 } on' "$document" >"$work/stands"
+        "$build/sluice" describe "$what" >"$work/is" || return 1
+        diff -u --label "$document" --label "sluice describe $what" "$work/stands" "$work/is" || bad=1
+    done < <(files '*.md' | xargs -r grep -H '^<!-- describe [a-z]* -->$' /dev/null)
+    return $bad
+}
+
+# Comparing a secret byte by byte tells its length of agreement: CRYPTO_memcmp only.
+secrets_compared_in_constant_time() {
+    nothing -nE '\b(str(n|case|ncase)?cmp|memcmp|slice_(eq|equal|is|cmp)[a-z_]*)\(.*(password|passwd|secret|verifier|digest|proof|hmac|signature|stored_key|server_key|token|cookie)' \
+        "${product[@]}" | grep -vE '//.*public|/\*.*public.*\*/' && return 1 || return 0
+}
+
+# OpenSSL's error queue is per thread: what an earlier call left there would be read as this call's.
+openssl_queue_is_cleared() {
+    awk '
+    FNR == 1 { cleared = 0 }
+    /^}/ { cleared = 0 }
+    /ERR_clear_error\(/ { cleared = 1 }
+    /(^|[^A-Za-z_])SSL_(read|write|read_ex|write_ex|do_handshake|accept|connect|shutdown|peek)\(/ {
+        if (!cleared) { print FILENAME ":" FNR ": no ERR_clear_error() before it in this function: " $0; bad = 1 }
+        cleared = 0
+    }
+    END { exit bad }' "${product[@]}" /dev/null
+}
+
+only_main_exits() {
+    nothing -nE '\b(exit|_exit|abort)\(' "${product[@]/#proxy\/main.c//dev/null}" /dev/null
+}
+
+unsafe_functions() { nothing -nE '\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|alloca)\(' "${product[@]}"; }
+
+left_open() { nothing -nIE '\b(TODO|FIXME|XXX|HACK)\b' "${text[@]}"; }
+
+lines_fit() {
+    awk 'length($0) > 100 { print FILENAME ":" FNR ": longer than 100 columns"; bad = 1 } END { exit bad }' "${code[@]}"
+}
+
+tidy() { make --no-print-directory -k analysis 2>&1 | grep -vE '^ +TIDY|Nothing to be done' && return 1 || return 0; }
+
+cpp_check() {
+    cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --enable=warning,portability -I. -Itests \
+        --inline-suppr --suppress=missingInclude --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+        --template='{file}:{line}: {severity}: {message} [{id}]' -D__GNUC__=12 -DSLUICE_VERSION='""' \
+        "${sources[@]}"
+}
+
+check 'code is formatted (clang-format)' formatted
+check 'lines have at most 100 columns' lines_fit
+check 'files have at most 900 lines' short_enough
+check 'layer READMEs have at most 40 lines' layer_readmes_short
+check 'includes stay within the fences' tests/lint/fences.sh
+check 'calls go down the layers; pure layers are pure' tests/lint/layers.sh "$build"
+check 'no function that overruns or keeps a hidden state' unsafe_functions
+check 'only main exits' only_main_exits
+check 'secrets are compared in constant time' secrets_compared_in_constant_time
+check "OpenSSL's error queue is empty before each call" openssl_queue_is_cleared
+check 'nothing is left open in the tree' left_open
+check 'generated references are up to date' references
+check 'scripts (shellcheck)' shellcheck -x "${scripts[@]}"
+check 'cppcheck' cpp_check
+check 'clang-tidy' tidy
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,85 @@
+# tests.mk: everything outside of the product: tests, lint, fuzzing, benches, the demonstration.
+# Included by the top Makefile, whose variables it uses.
+
+# Every tool finds the tree and the build directory by these.
+export SLUICE_ROOT  := $(CURDIR)
+export SLUICE_BUILD  = $(CURDIR)/$(BUILD)
+
+product := $(call archives,proxy routing auth protocol)
+
+# ---- integration tests: tests/integration/test_X.c, cmocka and libpq against real servers ---------
+INTEGRATION_TESTS := $(patsubst tests/integration/%.c,$(BUILD)/integration/%,$(wildcard tests/integration/test_*.c))
+TEST_TOOLS        := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+support_objects   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
+libpq_include     := $(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
+
+test_flags := -D_GNU_SOURCE -Itests -I$(libpq_include)
+$(BUILD)/obj/tests/%.o: CFLAGS += $(test_flags)
+
+$(BUILD)/libsupport.a: $(support_objects)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/integration/%: tests/integration/%.c $(BUILD)/libsupport.a $(product)
+	$(call say,TEST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(BUILD)/libsupport.a $(product) -lcmocka -lpq $(LIBS)
+
+$(BUILD)/tools/%: tests/tools/%.c $(product)
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(product) -lcrypto $(LIBS)
+
+integration-tests: $(INTEGRATION_TESTS) $(TEST_TOOLS)
+
+# Under ASan and UBSan, always. ONLY=word runs the programs with that word in their name.
+ifeq ($(SAN),)
+test:
+	@$(MAKE) --no-print-directory SAN=1 test
+else
+test: $(if $(wildcard proxy/main.c),all) unit-tests integration-tests
+	@tests/run.sh $(foreach t,$(UNIT_TESTS) $(INTEGRATION_TESTS),$(if $(findstring $(ONLY),$t),$t))
+endif
+
+# ---- lint -------------------------------------------------------------------------------------------
+lint: $(product)
+	@tests/lint/lint.sh
+
+# Static analysis, a stamp per file, so that only what changed is looked at again.
+ANALYSED := $(foreach l,$(LAYERS),$(call sources,$l)) $(wildcard proxy/main.c)
+analysis: $(patsubst %.c,$(BUILD)/lint/%.ok,$(ANALYSED))
+$(BUILD)/lint/%.ok: %.c .clang-tidy
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- -std=gnu17 -I. -DSLUICE_VERSION='""' 2>/dev/null
+	$(Q)$(CC) -std=gnu17 -I. -DSLUICE_VERSION='""' -MM -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
+
+# ---- fuzzing: tests/fuzz/fuzz_X.c, each with the whole product built for libFuzzer ------------------
+FUZZ_SECONDS ?= 120
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_FLAGS   := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifneq ($(FUZZING),)
+fuzz-programs: $(patsubst %,$(BUILD)/%,$(FUZZ_TARGETS))
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(product)
+	$(call say,FUZZ,$<)
+	$(Q)$(CC) $(CFLAGS) -Itests $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(product) $(LIBS)
+endif
+fuzz:
+	@$(MAKE) --no-print-directory FUZZING=1 BUILD=build/fuzz CC=clang SANFLAGS='$(FUZZ_FLAGS)' \
+	    OPTIMISE='-O1 -g' WARNINGS='-Wall -Wextra' fuzz-programs
+	@tests/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(foreach t,$(FUZZ_TARGETS),$(if $(findstring $(ONLY),$t),$t))
+
+# ---- the long ones ----------------------------------------------------------------------------------
+run: all
+	@tests/support/packages.sh build test
+	@deploy/run/run.sh
+
+bench: all
+	@tests/support/packages.sh build bench
+	@$(MAKE) --no-print-directory bench-programs
+	@tests/bench/bench.py
+
+install: all
+	install -D -m 755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+
+.PHONY: integration-tests analysis fuzz-programs bench-programs
