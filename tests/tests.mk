@@ -5,6 +5,9 @@
 export SLUICE_ROOT  := $(CURDIR)
 export SLUICE_BUILD  = $(CURDIR)/$(BUILD)
 
+# ONLY=word: of several, those with that word in their name.
+chosen = $(if $(ONLY),$(foreach t,$(1),$(if $(findstring $(ONLY),$t),$t)),$(1))
+
 product := $(call archives,proxy routing auth protocol)
 
 # ---- integration tests: tests/integration/test_X.c, cmocka and libpq against real servers ---------
@@ -32,13 +35,13 @@ $(BUILD)/tools/%: tests/tools/%.c $(product)
 
 integration-tests: $(INTEGRATION_TESTS) $(TEST_TOOLS)
 
-# Under ASan and UBSan, always. ONLY=word runs the programs with that word in their name.
+# Under ASan and UBSan, always.
 ifeq ($(SAN),)
 test:
 	@$(MAKE) --no-print-directory SAN=1 test
 else
 test: $(if $(wildcard proxy/main.c),all) unit-tests integration-tests
-	@tests/run.sh $(foreach t,$(UNIT_TESTS) $(INTEGRATION_TESTS),$(if $(findstring $(ONLY),$t),$t))
+	@tests/run.sh $(call chosen,$(UNIT_TESTS) $(INTEGRATION_TESTS))
 endif
 
 # ---- lint -------------------------------------------------------------------------------------------
@@ -67,7 +70,7 @@ endif
 fuzz:
 	@$(MAKE) --no-print-directory FUZZING=1 BUILD=build/fuzz CC=clang SANFLAGS='$(FUZZ_FLAGS)' \
 	    OPTIMISE='-O1 -g' WARNINGS='-Wall -Wextra' fuzz-programs
-	@tests/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(foreach t,$(FUZZ_TARGETS),$(if $(findstring $(ONLY),$t),$t))
+	@tests/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(call chosen,$(FUZZ_TARGETS))
 
 # ---- the long ones ----------------------------------------------------------------------------------
 run: all
