@@ -2,28 +2,31 @@
  *
  * Knows no PostgreSQL. Above it nobody says `uv_` or `SSL_`. A stream is embedded
  * in its owner (a client or a server); its owner gets callbacks, all on the
- * loop's thread:
+ * loop's thread and never from within a call that the owner makes:
  *
  *      socket --recv--> loop's 64 KiB receive buffer --(TLS)--> on_bytes
  *      stream_write --(TLS)--> one send --> what the socket refused: `out`
  *
- * Ownership: bytes given to on_bytes live in the loop's buffer and are valid
+ * Ownership: bytes given to on_bytes live in the loop's buffers and are valid
  * during the call only. Bytes given to stream_write are sent or copied before it
  * returns. An idle stream owns no buffer.
- * Closing: stream_close may be called at any time, also from within a callback;
+ * Closing: whatever stream_open, stream_connect or stream_attach returned, the way
+ * out is stream_close. It may be called at any time, also from within a callback;
  * no callback but on_closed follows, on_closed comes exactly once, and only then
  * may the owner free the memory.
- * Thread: the loop's, except stream_detach/stream_attach, which move a stream.
+ * Thread: the loop's; a stream moves to another with stream_detach, stream_attach.
  */
 #ifndef SLUICE_PROXY_IO_STREAM_H
 #define SLUICE_PROXY_IO_STREAM_H
 
+#include "proxy/io/socket.h"
+#include "proxy/io/wheel.h"
+
 #include "protocol/buf.h"
 #include "protocol/err.h"
+#include "protocol/list.h"
 #include "protocol/slice.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <uv.h>
 
@@ -31,19 +34,26 @@ struct stream;
 struct tls_context;
 struct tls;
 
-/* What a loop lends to all its streams: buffers, and nothing else. One per loop. */
-struct stream_loop {
-    uv_loop_t *uv;
-    char *receive;      /* STREAM_RECEIVE_BYTES, raw bytes of one recv */
-    char *plain;        /* STREAM_RECEIVE_BYTES, decrypted bytes */
-    char *cipher;       /* TLS records of one write, before they are sent */
-    uint32_t plain_cap, cipher_cap;
-};
-
 enum {
     STREAM_RECEIVE_BYTES = 64 * 1024,
-    STREAM_HIGH_BYTES = 256 * 1024, /* `out` beyond this: stream_is_choked */
-    STREAM_LOW_BYTES = 64 * 1024,   /* and below this: on_drained */
+    /* One recv's worth decrypted, and the record that was cut off in the recv before. */
+    STREAM_PLAIN_BYTES = STREAM_RECEIVE_BYTES + 17 * 1024,
+    STREAM_RECORD_BYTES = 16 * 1024, /* what fits into one TLS record */
+    STREAM_HIGH_BYTES = 256 * 1024,  /* `out` beyond this: stream_is_choked */
+    STREAM_LOW_BYTES = 64 * 1024,    /* and below this: on_drained */
+};
+
+/* What a loop lends to all its streams. One per loop, not moved once initialised. */
+struct stream_loop {
+    uv_loop_t *uv;
+    struct wheel wheel;                /* for the owners' timeouts as well */
+    struct socket_keepalive keepalive; /* of sockets that stream_connect makes; may be changed */
+    char *receive;                     /* STREAM_RECEIVE_BYTES, raw bytes of one recv */
+    char *plain;                       /* STREAM_PLAIN_BYTES, decrypted bytes */
+    char *gather;                      /* STREAM_RECORD_BYTES, small parts of one write */
+    struct buf cipher;                 /* TLS records of one write; empty between calls */
+    struct list later;                 /* streams that have something to tell in the next turn */
+    uv_idle_t idle;                    /* active while `later` is not empty */
 };
 
 enum stream_end {
@@ -52,35 +62,45 @@ enum stream_end {
     STREAM_ERROR,     /* reset, TLS alert, ...: see err */
 };
 
+/* All are set; on_connected may be NULL for streams that never connect, on_secured for streams
+ * that are never secured. */
 struct stream_events {
-    /* Bytes arrived (plaintext). May write to, pause or close any stream. */
+    /* Bytes arrived (plaintext). May write to, pause, detach or close any stream. */
     void (*on_bytes)(struct stream *s, const char *at, size_t len);
     /* `out` fell below the low mark after it had been above the high one. */
     void (*on_drained)(struct stream *s);
-    /* A connect or a TLS handshake that was asked for is done; err: NULL or why it failed. */
+    /* A connect or a TLS handshake that was asked for is done; err: NULL or why it failed.
+     * After a failure nothing but on_closed follows. */
     void (*on_connected)(struct stream *s, const struct err *err);
     void (*on_secured)(struct stream *s, const struct err *err);
-    /* The peer is gone; the owner is expected to close (or to flush, then close). */
+    /* The peer is gone; the owner is expected to close (or to flush, then close). Once. err: NULL
+     * unless STREAM_ERROR. After STREAM_EOF of a plain stream the peer may still be reading. */
     void (*on_end)(struct stream *s, enum stream_end end, const struct err *err);
     void (*on_closed)(struct stream *s);
 };
 
+/* Also has the process ignore SIGPIPE (libuv writes without MSG_NOSIGNAL). False: no memory. */
 bool stream_loop_init(struct stream_loop *l, uv_loop_t *uv);
+
+/* After the last stream's on_closed; the loop needs one more turn, `l` must live until then. */
 void stream_loop_fini(struct stream_loop *l);
 
-/* A TCP or unix stream around a connected, non-blocking socket; takes the fd over also on
- * failure. Sets TCP_NODELAY and keepalive (idle, interval seconds; 0: off). Reading starts. */
+/* A TCP or unix stream around a connected, non-blocking socket; takes the fd over, also on
+ * failure. The socket keeps its options (see socket_new). Reading starts. */
 bool stream_open(struct stream *s, struct stream_loop *l, const struct stream_events *events,
                  int fd, struct err *err);
 
-/* Connects to `address`; on_connected tells. */
+/* Connects to `address`; on_connected tells, unless it fails at once: then false. */
 bool stream_connect(struct stream *s, struct stream_loop *l, const struct stream_events *events,
-                    const struct sockaddr *address, struct err *err);
+                    const union socket_address *address, struct err *err);
 
 /* Turns a plain stream into a TLS one. Server side: context with a certificate. `early` is
- * raw bytes that were already received and belong to the handshake (direct TLS) or nothing.
- * Client side: `server_name` is verified (verify-full) and sent as SNI; NULL: neither.
- * on_secured tells, exactly once. */
+ * raw bytes that were already received and belong to the handshake (direct TLS) or nothing:
+ * whatever else the peer sent in the clear is the owner's to refuse. Client side: `server_name`
+ * is sent as SNI (unless it is an IP address) and verified if the context says verify-full;
+ * it may be NULL only if the context does not. on_secured tells, exactly once; until then
+ * neither on_bytes nor on_end comes, and nothing can be written. False: out of memory or a bad
+ * name; the stream is as before. */
 bool stream_secure_server(struct stream *s, struct tls_context *context, struct slice early,
                           struct err *err);
 bool stream_secure_client(struct stream *s, struct tls_context *context, const char *server_name,
@@ -97,45 +117,51 @@ static inline bool stream_write_slice(struct stream *s, struct slice bytes)
 }
 
 /* Reading stops (no more on_bytes) and goes on. Never needed per transaction. While paused,
- * decrypted bytes that are already there wait too. */
+ * decrypted bytes that are already there wait too, and an end goes unnoticed. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
-bool stream_is_choked(const struct stream *s);  /* `out` is above the high mark */
-uint32_t stream_backlog(const struct stream *s); /* bytes in `out` */
+bool stream_is_choked(const struct stream *s);   /* `out` is above the high mark */
+uint32_t stream_backlog(const struct stream *s); /* bytes that the socket did not take yet */
 bool stream_is_tls(const struct stream *s);
 struct tls *stream_tls(struct stream *s); /* NULL: plain */
 
 /* Closes at once; on_closed comes later in the loop. TLS: a close_notify is tried first. */
 void stream_close(struct stream *s);
-/* The same once `out` is sent, or after `linger_ms`, whichever is first; input is ignored. */
+
+/* Sends what is in `out`, then tells the peer that no more comes, and closes when the peer has
+ * closed too (a close with unread input would make the kernel throw the last message away), or
+ * after `linger_ms`, whichever is first. Input is ignored; no callback but on_closed follows. */
 void stream_close_flushed(struct stream *s, uint32_t linger_ms);
 
-/* Moving to another loop. detach: stops everything on this loop and yields the socket and TLS
- * state into `moved` (on_closed is called when the old memory may go); nothing may be in `out`
- * (check stream_backlog first; false if there is, nothing happened then). attach: continues. */
+/* Moving to another loop. detach: stops everything on this loop and yields the socket and the TLS
+ * state, with what it holds, into `moved`; on_closed is called when the old memory may go. Not
+ * while connecting, in a handshake, broken, ended, or with a backlog: then false, and nothing
+ * happened. attach: continues, on any thread, also in new memory; takes `moved` over, also on
+ * failure. */
 struct stream_moved {
     int fd;
     struct tls *tls;
-    bool is_unix;
 };
 bool stream_detach(struct stream *s, struct stream_moved *moved);
 bool stream_attach(struct stream *s, struct stream_loop *l, const struct stream_events *events,
                    struct stream_moved *moved, struct err *err);
+void stream_moved_drop(struct stream_moved *moved); /* instead of attaching it */
 
 struct stream {
     union {
         uv_handle_t handle;
         uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
+        uv_tcp_t tcp; /* unix sockets too: libuv asks for a stream socket, no more */
     } uv;
     struct stream_loop *loop;
     const struct stream_events *events;
     struct tls *tls;
     struct stream_out *out; /* NULL while the socket takes everything */
-    uint8_t paused : 1, choked : 1, closing : 1, broken : 1, is_unix : 1, connecting : 1,
-        securing : 1;
+    struct list later;      /* in the loop's `later` */
+    int16_t failure;        /* a negative UV_ code, once `broken` */
+    bool paused : 1, choked : 1, closing : 1, flushing : 1, broken : 1, ended : 1, graced : 1,
+        parted : 1, connecting : 1, securing : 1;
 };
 
 #endif
