@@ -45,6 +45,26 @@ bool digest_verifier_check(const struct digest_verifier *v, struct slice passwor
     return equal;
 }
 
+/* out = HMAC(key, purpose, NUL, user) */
+static bool derive_for(uint8_t out[SHA256_BYTES], struct slice key, const char *purpose,
+                       struct slice user)
+{
+    struct slice parts[] = { slice_of(purpose, strlen(purpose) + 1), user };
+    return hash_hmac(out, key, parts, 2);
+}
+
+bool digest_stable_salt(uint8_t salt[DIGEST_SALT_BYTES], struct slice key, struct slice user)
+{
+    _Static_assert((int)DIGEST_SALT_BYTES == (int)SHA256_BYTES, "the salt is one whole sum");
+    return derive_for(salt, key, "digest salt", user);
+}
+
+bool digest_verifier_mock(struct digest_verifier *v, struct slice key, struct slice user)
+{
+    *v = (struct digest_verifier){ .salt_len = DIGEST_SALT_BYTES };
+    return digest_stable_salt(v->salt, key, user) && derive_for(v->inner, key, "digest", user);
+}
+
 bool digest_respond(uint8_t out[SHA256_BYTES], const struct digest_verifier *v,
                     struct slice server_nonce, struct slice client_nonce)
 {

@@ -37,6 +37,13 @@ bool digest_verifier_make(struct digest_verifier *v, struct slice password, stru
 /* Whether `password` is the one that `v` was made from; constant time. */
 bool digest_verifier_check(const struct digest_verifier *v, struct slice password);
 
+/* A salt that is stable per key and name: for users who are not there, and for plaintext passwords,
+ * so that the two can not be told apart. `key` is a secret of this process. */
+bool digest_stable_salt(uint8_t salt[DIGEST_SALT_BYTES], struct slice key, struct slice user);
+
+/* A verifier with that salt that no password fits, for a user who is not there. */
+bool digest_verifier_mock(struct digest_verifier *v, struct slice key, struct slice user);
+
 /* The 32 bytes that answer a challenge. */
 bool digest_respond(uint8_t out[SHA256_BYTES], const struct digest_verifier *v,
                     struct slice server_nonce, struct slice client_nonce);
