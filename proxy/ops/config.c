@@ -1,0 +1,202 @@
+#include "proxy/ops/config_table.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* The directory part of a path; empty for a bare file name. */
+static struct slice directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) return slice_of(path, 0);
+    return slice_of(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* A cluster's own AWS settings, where absent, are the top level's; `ca` has two places. */
+static void inherit(struct config *config)
+{
+    for (size_t i = 0; i < config->n_clusters; i++) {
+        struct config_cluster *cluster = &config->clusters[i];
+        struct config_aws *own = &cluster->aws;
+        const struct config_aws *top = &config->aws;
+        if (!own->region) own->region = top->region;
+        if (!own->profile) own->profile = top->profile;
+        if (!own->session_name) own->session_name = top->session_name;
+        /* The external id belongs to the role, so the two go together. */
+        if (!own->assume_role_arn && own->external_id.kind == SECRET_ABSENT) {
+            own->assume_role_arn = top->assume_role_arn;
+            own->external_id = top->external_id;
+        }
+        if (!cluster->ca) cluster->ca = cluster->tls.ca;
+        if (!cluster->tls.ca) cluster->tls.ca = cluster->ca;
+    }
+}
+
+/* A listener with a certificate wants TLS, unless it says otherwise. */
+static void choose_tls_mode(struct config_listen_tls *tls, const struct json_doc *doc)
+{
+    const struct json_value *object = tls->line ? json_at(doc, tls->node) : NULL;
+    const struct json_value *mode = object ? json_member(object, slice_str("mode")) : NULL;
+    bool is_said = mode && json_type(mode) != JSON_NULL;
+    if (!is_said && tls->certificate) tls->mode = CONFIG_TLS_REQUIRE;
+}
+
+static struct config_loaded *read_document(const struct json_doc *doc,
+                                           const struct config_world *world,
+                                           struct problems *problems)
+{
+    struct config_loaded *loaded = calloc(1, sizeof *loaded);
+    if (!loaded) {
+        problem_error(problems, 0, "out of memory");
+        return NULL;
+    }
+    atomic_init(&loaded->references, 1);
+    struct config *config = &loaded->config;
+    struct config_reader reader = { .doc = doc,
+                                    .arena = &loaded->arena,
+                                    .problems = problems,
+                                    .directory = directory_of(world->path) };
+    config_read_section(&reader, config_section_top, "", json_root(doc), false, config);
+    config->name = config_copy(&loaded->arena, slice_str(world->path));
+    if (loaded->arena.failed) problem_error(problems, 0, "out of memory");
+    return loaded;
+}
+
+struct config *config_parse(struct slice text, const struct config_world *world,
+                            struct problems *problems)
+{
+    size_t errors_before = problems->errors;
+    struct json_error error;
+    struct json_doc *doc = json_parse(text, CONFIG_CAP_BYTES, &error);
+    if (!doc) {
+        problem_error(problems, error.line, "%s (column %u)", error.text, error.column);
+        return NULL;
+    }
+    struct config_loaded *loaded = NULL;
+    if (json_type(json_root(doc)) != JSON_OBJECT)
+        problem_error(problems, json_line(json_root(doc)), "the document must be an object, not %s",
+                      json_type_name(json_type(json_root(doc))));
+    else
+        loaded = read_document(doc, world, problems);
+    if (loaded && !loaded->arena.failed) {
+        struct config *config = &loaded->config;
+        for (size_t i = 0; i < config->n_listen; i++) choose_tls_mode(&config->listen[i].tls, doc);
+        choose_tls_mode(&config->admin.tls, doc);
+        config_check(config, doc, world, problems);
+        inherit(config);
+    }
+    json_free(doc);
+    problems_sort(problems);
+    if (problems->errors == errors_before && loaded) return &loaded->config;
+    if (loaded) config_unref(&loaded->config);
+    return NULL;
+}
+
+/* The whole file; false with a problem reported. */
+static bool read_file(const char *path, struct buf *out, struct problems *problems)
+{
+    FILE *file = fopen(path, "re");
+    size_t n = 1;
+    bool is_too_large = false;
+    while (file && n > 0 && !is_too_large) {
+        enum { PIECE_BYTES = 16 * 1024 };
+        if (!buf_reserve(out, PIECE_BYTES)) break;
+        n = fread(out->at + out->len, 1, PIECE_BYTES, file);
+        out->len += (uint32_t)n;
+        is_too_large = out->len > CONFIG_CAP_BYTES;
+    }
+    bool ok = file && !ferror(file) && !out->failed && !is_too_large;
+    if (!ok)
+        problem_error(problems, 0, "cannot read: %s",
+                      is_too_large  ? "more than 16 MiB"
+                      : out->failed ? strerror(ENOMEM)
+                                    : strerror(errno));
+    if (file) fclose(file);
+    return ok;
+}
+
+struct config *config_load(const char *path, struct problems *problems)
+{
+    struct buf text = { 0 };
+    struct config *config = NULL;
+    struct config_world world = { .path = path, .now_s = (uint64_t)time(NULL), .has_files = true };
+    if (read_file(path, &text, problems)) config = config_parse(buf_slice(&text), &world, problems);
+    buf_wipe(&text);
+    return config;
+}
+
+/* ---- sharing ---------------------------------------------------------------------------------*/
+
+static struct config_loaded *loaded_of(struct config *config)
+{
+    return (struct config_loaded *)(void *)config;
+}
+
+struct config *config_ref(struct config *config)
+{
+    atomic_fetch_add_explicit(&loaded_of(config)->references, 1, memory_order_relaxed);
+    return config;
+}
+
+void config_unref(struct config *config)
+{
+    if (!config) return;
+    struct config_loaded *loaded = loaded_of(config);
+    /* Acquire and release: the last one must see what all others did before they let go. */
+    if (atomic_fetch_sub_explicit(&loaded->references, 1, memory_order_acq_rel) != 1) return;
+    config_arena_fini(&loaded->arena);
+    free(loaded);
+}
+
+bool config_read_pool(struct config *owner, const struct json_value *object,
+                      struct config_pool *pool, struct problems *problems)
+{
+    size_t errors_before = problems->errors;
+    struct config_arena *arena = &loaded_of(owner)->arena;
+    struct config_reader reader = { .arena = arena, .problems = problems };
+    if (json_type(object) != JSON_OBJECT)
+        problem_error(problems, json_line(object), "pool: needs an object");
+    else
+        config_read_section(&reader, config_section_pool, "pool", object, true, pool);
+    return problems->errors == errors_before && !arena->failed;
+}
+
+/* ---- asking ----------------------------------------------------------------------------------*/
+
+#define FIND(items, count, wanted)                                                                 \
+    for (size_t i = 0; i < (count); i++)                                                           \
+        if (slice_is(wanted, (items)[i].name)) return &(items)[i];                                 \
+    return NULL
+
+const struct config_cluster *config_cluster(const struct config *config, struct slice name)
+{
+    FIND(config->clusters, config->n_clusters, name);
+}
+
+const struct config_user *config_user(const struct config *config, struct slice name)
+{
+    FIND(config->users, config->n_users, name);
+}
+
+const struct config_role *config_role(const struct config *config, struct slice name)
+{
+    FIND(config->roles, config->n_roles, name);
+}
+
+const char *config_db_user(const struct config_user *user)
+{
+    return user->db_user ? user->db_user : user->name;
+}
+
+bool config_role_is_unrestricted(const struct config_role *role)
+{
+    for (size_t i = 0; i < role->n_grants; i++) {
+        const struct config_grant *grant = &role->grants[i];
+        if (!(grant->verbs & (1u << CONFIG_VERB_ALL))) continue;
+        for (size_t j = 0; j < grant->on.count; j++)
+            if (strcmp(grant->on.items[j], "*") == 0) return true;
+    }
+    return false;
+}
