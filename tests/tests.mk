@@ -77,9 +77,13 @@ run: all
 	@tests/support/packages.sh build test
 	@deploy/run/run.sh
 
-bench: all
+bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load)
+$(BUILD)/bench/%: tests/bench/%.c tests/bench/loop.h
+	$(call say,BENCH,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lssl -lcrypto
+bench: $(if $(wildcard proxy/main.c),all) bench-programs
 	@tests/support/packages.sh build bench
-	@$(MAKE) --no-print-directory bench-programs
 	@tests/bench/bench.py
 
 install: all
