@@ -12,7 +12,8 @@ product := $(call archives,proxy routing auth protocol)
 
 # ---- integration tests: tests/integration/test_X.c, cmocka and libpq against real servers ---------
 INTEGRATION_TESTS := $(patsubst tests/integration/%.c,$(BUILD)/integration/%,$(wildcard tests/integration/test_*.c))
-TEST_TOOLS        := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+# Programs that tests start: doubles and disturbers.
+TEST_TOOLS        := $(BUILD)/tools/redshift
 support_objects   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
 libpq_include     := $(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
 
@@ -28,10 +29,10 @@ $(BUILD)/integration/%: tests/integration/%.c $(BUILD)/libsupport.a $(product)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(BUILD)/libsupport.a $(product) -lcmocka -lpq $(LIBS)
 
-$(BUILD)/tools/%: tests/tools/%.c $(product)
+$(BUILD)/tools/%: tests/fake/%.c
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(product) -lcrypto $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lssl -lcrypto
 
 integration-tests: $(INTEGRATION_TESTS) $(TEST_TOOLS)
 

@@ -26,7 +26,7 @@ if [ -z "${pg_bin:-}" ]; then
     [ -n "$pg_bin" ] || pg_bin=$(pg_config --bindir)
 fi
 
-say() { printf '%s\n' "$*"; }
+say() { printf "%s\n" "$@"; }
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
