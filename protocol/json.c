@@ -632,7 +632,7 @@ void json_quote(struct buf *out, struct slice s)
         unsigned n = utf8_length(s);
         if (short_escape(c))
             buf_add_str(out, short_escape(c));
-        else if (n == 0)
+        else if (n == 0 || c == 0)
             buf_add_str(out, "\\ufffd");
         else if (n == 1)
             buf_addf(out, "\\u%04x", c);

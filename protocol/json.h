@@ -69,8 +69,8 @@ const struct json_value *json_next(const struct json_value *v);
 /* The member under `key`, in logarithmic time; NULL when there is none or `v` is no object. */
 const struct json_value *json_member(const struct json_value *v, struct slice key);
 
-/* Appends `s` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD; DEL and
- * control bytes are escaped. */
+/* Appends `s` as a JSON string with its quotes. NUL and bytes that are not UTF-8 become U+FFFD; DEL
+ * and control bytes are escaped. */
 void json_quote(struct buf *out, struct slice s);
 
 /* The length of the UTF-8 sequence at the start of `s`: 1-4, or 0 when it is none (RFC 3629). */

@@ -1,3 +1,5 @@
+#include "proxy/ops/config.h"
+
 #include "proxy/ops/config_table.h"
 
 #include <errno.h>

@@ -66,7 +66,7 @@ static char *copy_place(struct config_reader *reader, struct slice text)
     char *place = path ? config_alloc(reader->arena, n + strlen(path) + 1) : NULL;
     if (!place) return NULL;
     memcpy(place, SCHEME, n);
-    strcpy(place + n, path);
+    memcpy(place + n, path, strlen(path));
     return place;
 }
 
