@@ -1,3 +1,5 @@
+#include "proxy/io/tls.h"
+
 #include "proxy/io/tls_internal.h"
 
 #include <limits.h>

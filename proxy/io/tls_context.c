@@ -1,3 +1,5 @@
+#include "proxy/io/tls_context.h"
+
 #include "proxy/io/tls_internal.h"
 
 #include "proxy/io/amazon_roots.h"
