@@ -21,11 +21,11 @@
 #include "auth/users.h"
 
 /* What is known about the connection when the startup packet is in. */
-struct auth_facts {
-    bool is_redshift_driver;
-    bool is_tls;
-    bool is_loopback; /* the real peer's address, never one that somebody claims for it */
-    bool is_unix;
+struct auth_circumstances {
+    bool redshift_driver;
+    bool tls;
+    bool loopback; /* the real peer's address, never one that somebody claims for it */
+    bool unix_socket;
     /* The names (CN and DNS names) of a client certificate that was verified; none: none. */
     const struct slice *certificate_names;
     uint32_t certificate_name_count;
@@ -48,6 +48,6 @@ static inline bool auth_is_redshift_driver(struct slice driver_version,
  * connection, are asked what most users of this table would be (users_stranger), so that asking
  * tells an outsider nothing. AUTH_NONE: not even that fits; refuse, for lack of TLS as a rule. */
 struct auth_choice auth_choose(const struct user *user, const struct user *stranger,
-                               const struct auth_facts *facts);
+                               const struct auth_circumstances *how);
 
 #endif

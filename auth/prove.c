@@ -110,7 +110,7 @@ static enum prove_result on_cleartext(struct prove *p, struct wire *w, struct bu
                                       struct err *err)
 {
     if (!wire_is_done(w)) return malformed(p, err);
-    if (!p->setup.is_tls)
+    if (!p->setup.tls && !p->setup.unix_socket)
         return fail(p, err, ERR_SERVER_REJECTED,
                     "the server asked for the password in clear text without TLS");
     if (!has_password(p))
@@ -121,7 +121,7 @@ static enum prove_result on_cleartext(struct prove *p, struct wire *w, struct bu
 static enum prove_result on_token(struct prove *p, struct wire *w, struct buf *out, struct err *err)
 {
     if (!wire_is_done(w)) return malformed(p, err);
-    if (!p->setup.is_tls)
+    if (!p->setup.tls && !p->setup.unix_socket)
         return fail(p, err, ERR_SERVER_REJECTED, "the server asked for a token without TLS");
     if (!secret_bytes(p->setup.token).len)
         return fail(p, err, ERR_NO_CREDENTIALS, "the server asked for a token; there is none");
@@ -198,7 +198,7 @@ static enum prove_result on_sasl(struct prove *p, struct wire *w, struct buf *ou
 {
     bool has_plain, has_plus;
     if (!read_mechanisms(w, &has_plain, &has_plus)) return malformed(p, err);
-    bool can_bind = p->setup.is_tls && p->setup.channel_binding.len > 0;
+    bool can_bind = p->setup.tls && p->setup.channel_binding.len > 0;
     bool is_bound = can_bind && has_plus;
     /* Whoever stands between us and the server could take PLUS out of the list (CVE-2025-49146,
      * CVE-2026-54291); flag y lets an honest server notice, and `require` does not rely on it. */

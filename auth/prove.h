@@ -9,11 +9,11 @@
  * AuthenticationOk is believed.
  *
  *     code 0           Ok; only if no SCRAM exchange is open
- *     code 3           the password or token in clear text; only over TLS
+ *     code 3           the password in clear text; only over TLS or a unix socket
  *     code 5           md5
  *     code 10, 11, 12  SCRAM-SHA-256, or -PLUS when there is a channel binding
  *     code 13          Redshift's digest
- *     code 14          an identity provider's token; only over TLS
+ *     code 14          an identity provider's token; only over TLS or a unix socket
  *
  *     message --+-- SEND    send `out` (it may be empty), wait for the next R
  *               +-- DERIVE  prove_derive on another thread, then prove_derived
@@ -39,7 +39,7 @@ struct prove_setup {
     struct slice user;             /* exactly as in our startup packet, with any IAM: before it */
     const struct secret *password; /* NULL: none */
     const struct secret *token;    /* for code 14; NULL: none */
-    bool is_tls;
+    bool tls, unix_socket;
     struct slice channel_binding;       /* hash of the server's certificate; empty: none known */
     bool require_channel_binding;       /* nothing but SCRAM-SHA-256-PLUS will do */
     const struct scram_keys *keys;      /* derived earlier from this password, or NULL */

@@ -144,7 +144,7 @@ static enum verify_result ask(struct verify *v, enum state next)
 
 static enum verify_result ask_cleartext(struct verify *v, struct buf *out)
 {
-    if (!v->setup.is_tls && !v->setup.is_unix) return VERIFY_FAILED;
+    if (!v->setup.tls && !v->setup.unix_socket) return VERIFY_FAILED;
     request_end(out, request_begin(out, CODE_CLEARTEXT));
     return ask(v, STATE_CLEARTEXT);
 }
@@ -177,7 +177,7 @@ static enum verify_result ask_scram(struct verify *v, struct buf *out)
     if (!verifier) return VERIFY_FAILED;
     scram_nonce_make(&v->nonce, v->setup.random);
     /* The binding is TLS's; without TLS there is none, whatever the caller said. */
-    struct slice binding = v->setup.is_tls ? v->setup.channel_binding : slice_str("");
+    struct slice binding = v->setup.tls ? v->setup.channel_binding : slice_str("");
     scram_server_begin(&v->scram, verifier, binding, slice_str(v->nonce.text));
     uint32_t at = request_begin(out, CODE_SASL);
     scram_server_offer(&v->scram, out);

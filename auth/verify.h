@@ -49,9 +49,9 @@ struct verify_setup {
     struct slice user_name;       /* as the startup packet has it */
     struct slice mock_key;        /* users_key() */
     struct slice channel_binding; /* hash of our certificate, over TLS; empty: no SCRAM-PLUS */
-    bool is_tls;
-    bool is_unix;    /* cleartext is refused unless one of these two holds */
-    bool may_derive; /* the caller handles VERIFY_DERIVE; else PBKDF2 runs within verify_message */
+    bool tls;
+    bool unix_socket; /* cleartext is refused unless one of these two holds */
+    bool may_derive;  /* the caller handles VERIFY_DERIVE; else PBKDF2 runs within verify_message */
     uint8_t random[VERIFY_RANDOM_BYTES]; /* fresh for every login */
 };
 

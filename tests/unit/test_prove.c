@@ -30,9 +30,9 @@ static void begin_with(struct login *l, struct prove_setup setup, const char *pa
     assert_non_null(l->prove);
 }
 
-static void begin(struct login *l, bool is_tls)
+static void begin(struct login *l, bool tls)
 {
-    begin_with(l, (struct prove_setup){ .is_tls = is_tls }, "se cret");
+    begin_with(l, (struct prove_setup){ .tls = tls }, "se cret");
 }
 
 static void end(struct login *l)
@@ -167,6 +167,9 @@ static void clear_text_stays_inside_tls(void **state)
         assert_int_equal(asked(&l, code, nothing), PROVE_FAILED);
         assert_int_equal(l.err.code, ERR_SERVER_REJECTED);
         end(&l);
+        begin_with(&l, (struct prove_setup){ .unix_socket = true }, "se cret");
+        assert_int_equal(asked(&l, code, nothing), PROVE_SEND);
+        end(&l);
     }
 }
 
@@ -183,7 +186,7 @@ static void no_password_is_said_so(void **state)
     for (int i = 0; i < 4; i++)
         for (int empty = 0; empty < 2; empty++) {
             struct login l;
-            begin_with(&l, (struct prove_setup){ .is_tls = true }, empty ? "" : NULL);
+            begin_with(&l, (struct prove_setup){ .tls = true }, empty ? "" : NULL);
             assert_int_equal(asked(&l, codes[i], rests[i]), PROVE_FAILED);
             assert_int_equal(l.err.code, ERR_NO_CREDENTIALS);
             end(&l);
@@ -285,7 +288,7 @@ static void scram_and_its_cached_keys(void **state)
         bool is_bound = round >= 2, is_cached = round % 2;
         peer_begin(&s, "se cret", is_bound);
         begin_with(&l,
-                   (struct prove_setup){ .is_tls = true,
+                   (struct prove_setup){ .tls = true,
                                          .channel_binding =
                                              slice_of(binding, is_bound ? sizeof binding : 0),
                                          .require_channel_binding = is_bound,
@@ -369,12 +372,12 @@ static void odd_mechanism_lists_are_refused(void **state)
     end(&l);
 }
 
-static void require(bool has_binding, bool is_tls, uint32_t code, struct slice rest,
+static void require(bool has_binding, bool tls, uint32_t code, struct slice rest,
                     enum prove_result expected)
 {
     struct login l;
     begin_with(&l,
-               (struct prove_setup){ .is_tls = is_tls,
+               (struct prove_setup){ .tls = tls,
                                      .require_channel_binding = true,
                                      .channel_binding =
                                          slice_of(binding, has_binding ? sizeof binding : 0) },
@@ -403,10 +406,10 @@ static void cve_2025_49146_cve_2026_54291_binding_is_not_given_up(void **state)
     struct peer s;
     struct buf final = { 0 };
     peer_begin(&s, "se cret", true);
-    begin_with(&l,
-               (struct prove_setup){ .is_tls = true,
-                                     .channel_binding = slice_of(binding, sizeof binding) },
-               "se cret");
+    begin_with(
+        &l,
+        (struct prove_setup){ .tls = true, .channel_binding = slice_of(binding, sizeof binding) },
+        "se cret");
     assert_int_equal(exchange(&l, &s, plain, true, &final), SCRAM_BAD);
     buf_fini(&final);
     end(&l);

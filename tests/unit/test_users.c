@@ -231,16 +231,16 @@ static struct auth_choice choose(unsigned methods, const char *password, unsigne
     assert_true(add(u, "y", AUTH_BIT(AUTH_SCRAM), "y", &err));
     assert_true(users_seal(u));
     struct slice named = slice_str("ana"), other = slice_of("ana\0.evil", 9);
-    struct auth_facts facts = {
-        .is_redshift_driver = where & AMAZON,
-        .is_tls = where & TLS,
-        .is_loopback = where & LOOPBACK,
-        .is_unix = where & UNIX,
+    struct auth_circumstances how = {
+        .redshift_driver = where & AMAZON,
+        .tls = where & TLS,
+        .loopback = where & LOOPBACK,
+        .unix_socket = where & UNIX,
         .certificate_names = where & NAMED ? &named : &other,
         .certificate_name_count = where & (NAMED | OTHER) ? 1 : 0,
     };
     struct auth_choice choice =
-        auth_choose(users_find(u, slice_str("ana")), users_stranger(u), &facts);
+        auth_choose(users_find(u, slice_str("ana")), users_stranger(u), &how);
     /* Only whether a user was chosen outlives the table. */
     static const struct user somebody;
     if (choice.user) choice.user = &somebody;
@@ -306,12 +306,12 @@ static void cve_2015_6817_nobody_is_chosen_for_an_unknown_user(void **state)
         struct err err;
         assert_true(add(u, "ana", AUTH_BIT(m), "x", &err));
         assert_true(users_seal(u));
-        struct auth_facts facts = { .is_tls = true,
-                                    .is_loopback = true,
-                                    .is_unix = true,
-                                    .certificate_names = &name,
-                                    .certificate_name_count = 1 };
-        struct auth_choice choice = auth_choose(users_find(u, name), users_stranger(u), &facts);
+        struct auth_circumstances how = { .tls = true,
+                                          .loopback = true,
+                                          .unix_socket = true,
+                                          .certificate_names = &name,
+                                          .certificate_name_count = 1 };
+        struct auth_choice choice = auth_choose(users_find(u, name), users_stranger(u), &how);
         assert_null(choice.user);
         users_unref(u);
     }

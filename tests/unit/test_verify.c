@@ -50,7 +50,7 @@ static struct verify *begin(struct world *w, enum auth_method method, const char
                                   .user_name = slice_str(user),
                                   .mock_key = users_key(w->users),
                                   .channel_binding = slice_of(binding, sizeof binding),
-                                  .is_tls = true };
+                                  .tls = true };
     for (int i = 0; i < VERIFY_RANDOM_BYTES; i++) setup.random[i] = (uint8_t)(i * 7);
     struct verify *v = verify_new(&setup);
     assert_non_null(v);
@@ -69,7 +69,7 @@ static enum verify_result login(struct world *w, enum auth_method method, const 
     struct prove *p = prove_new(
         &(struct prove_setup){ .user = slice_str(user),
                                .password = secret,
-                               .is_tls = true,
+                               .tls = true,
                                .channel_binding = slice_of(binding, is_bound ? sizeof binding : 0),
                                .random = "client's randomness" });
     enum verify_result result = VERIFY_MORE;
@@ -237,7 +237,7 @@ static void cleartext_needs_a_private_connection(void **state)
         struct verify *v =
             verify_new(&(struct verify_setup){ .method = kind == 2 ? AUTH_IAM : AUTH_CLEARTEXT,
                                                .user = users_find(w->users, slice_str("ana")),
-                                               .is_unix = kind == 1 });
+                                               .unix_socket = kind == 1 });
         assert_int_equal(verify_begin(v, &out), kind == 1 ? VERIFY_MORE : VERIFY_FAILED);
         assert_int_equal(out.len, kind == 1 ? 9 : 0);
         verify_free(v);
@@ -265,7 +265,7 @@ static void slow_hashes_can_be_done_elsewhere(void **state)
                                     .user = users_find(w->users, slice_str(cases[i].user)),
                                     .user_name = slice_str(cases[i].user),
                                     .mock_key = users_key(w->users),
-                                    .is_tls = true,
+                                    .tls = true,
                                     .may_derive = true });
         assert_int_equal(verify_begin(v, &out), VERIFY_MORE);
         struct slice body = slice_of(cases[i].password, strlen(cases[i].password) + 1);
