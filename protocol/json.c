@@ -567,6 +567,13 @@ bool json_integer(const struct json_value *v, int64_t *out)
     return v->is_integer;
 }
 
+bool json_number(const struct json_value *v, double *out)
+{
+    if (v->type != JSON_NUMBER) return false;
+    *out = v->item->valuedouble;
+    return true;
+}
+
 size_t json_count(const struct json_value *v) { return v->count; }
 
 const struct json_value *json_first(const struct json_value *v) { return v->count ? v + 1 : NULL; }

@@ -61,6 +61,9 @@ struct slice json_string(const struct json_value *v);
 /* False unless the value is written as an integer (no fraction, no exponent) that fits. */
 bool json_integer(const struct json_value *v, int64_t *out);
 
+/* False unless the value is a number; one that is no double is rounded to the nearest. */
+bool json_number(const struct json_value *v, double *out);
+
 /* Elements or members, in document order: first, then next until NULL. */
 size_t json_count(const struct json_value *v);
 const struct json_value *json_first(const struct json_value *v);
