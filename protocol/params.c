@@ -1,0 +1,77 @@
+#include "protocol/params.h"
+
+#include "protocol/backend.h"
+
+void params_fini(struct params *p) { buf_fini(&p->pairs); }
+
+bool params_next(const struct params *p, uint32_t *at, struct slice *name, struct slice *value)
+{
+    if (*at >= p->pairs.len) return false;
+    *name = slice_str(p->pairs.at + *at);
+    *value = slice_str(name->at + name->len + 1);
+    *at += (uint32_t)(name->len + 1 + value->len + 1);
+    return true;
+}
+
+struct slice params_get(const struct params *p, const char *wanted)
+{
+    uint32_t at = 0;
+    struct slice name, value;
+    while (params_next(p, &at, &name, &value))
+        if (slice_is(name, wanted)) return value;
+    return (struct slice){ NULL, 0 };
+}
+
+static void add_pair(struct buf *pairs, struct slice name, struct slice value)
+{
+    buf_add_slice(pairs, name);
+    buf_add_u8(pairs, 0);
+    buf_add_slice(pairs, value);
+    buf_add_u8(pairs, 0);
+}
+
+bool params_set(struct params *p, struct slice wanted, struct slice wanted_value)
+{
+    struct buf pairs = { 0 };
+    uint32_t at = 0;
+    bool found = false;
+    struct slice name, value;
+    while (params_next(p, &at, &name, &value)) {
+        bool here = slice_eq(name, wanted);
+        found |= here;
+        add_pair(&pairs, name, here ? wanted_value : value);
+    }
+    if (!found) add_pair(&pairs, wanted, wanted_value);
+    if (pairs.failed) {
+        buf_fini(&pairs);
+        return false;
+    }
+    buf_fini(&p->pairs);
+    p->pairs = pairs;
+    return true;
+}
+
+struct slice params_shown(struct slice name, struct slice value)
+{
+    if (slice_is_nocase(name, "client_encoding") && slice_is_nocase(value, "UNICODE"))
+        return slice_str("UTF8");
+    return value;
+}
+
+void params_replay(const struct params *p, struct buf *out)
+{
+    uint32_t at = 0;
+    struct slice name, value;
+    while (params_next(p, &at, &name, &value))
+        backend_parameter_status(out, name, params_shown(name, value));
+}
+
+bool params_copy(struct params *to, const struct params *from)
+{
+    struct buf pairs = { 0 };
+    buf_add_slice(&pairs, buf_slice(&from->pairs));
+    if (pairs.failed) return false;
+    buf_fini(&to->pairs);
+    to->pairs = pairs;
+    return true;
+}

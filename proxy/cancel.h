@@ -1,0 +1,53 @@
+/* cancel: from a CancelRequest to the right query, or to none.
+ *
+ * The keys are ours: a secret of our own goes to each client, never a server's.
+ * Every worker keeps a table of its sessions' keys; a request that arrives
+ * anywhere is offered to all workers, and the one that knows the whole key (pid
+ * and secret) acts. Outgoing, a cancel is a connection of its own to the server's
+ * address. While one is under way its server is given to nobody else: a cancel
+ * that arrives late must not hit a stranger's query.
+ * Source: PostgreSQL 15, 55.2.8 Canceling Requests in Progress.
+ */
+#ifndef SLUICE_PROXY_CANCEL_H
+#define SLUICE_PROXY_CANCEL_H
+
+#include "protocol/map.h"
+#include "proxy/env.h"
+
+struct server;
+
+enum { CANCEL_KEY_BYTES = 4 };
+
+/* pid and secret as they are on the wire: the name under which a session can be cancelled. */
+struct cancel_entry {
+    uint8_t name[4 + CANCEL_KEY_BYTES];
+    bool listed;
+};
+
+/* Lists `owner` under a fresh secret; `pid` 0: a random one of our own. False: no memory. */
+bool cancel_list(struct map *table, struct cancel_entry *entry, uint32_t pid, void *owner);
+void cancel_unlist(struct map *table, struct cancel_entry *entry);
+
+/* Whose key this is; NULL: nobody's. */
+void *cancel_find(const struct map *table, uint32_t pid, struct slice key);
+
+static inline uint32_t cancel_pid(const struct cancel_entry *e)
+{
+    return (uint32_t)e->name[0] << 24 | (uint32_t)e->name[1] << 16 | (uint32_t)e->name[2] << 8 |
+           e->name[3];
+}
+
+static inline struct slice cancel_key(const struct cancel_entry *e)
+{
+    return slice_of(e->name + 4, CANCEL_KEY_BYTES);
+}
+
+/* Asks the server to cancel what it is doing. `server->cancels` counts the requests under way;
+ * `settled` is called (with the server) each time one is over, however it ended, unless the
+ * server was closed meanwhile. */
+void cancel_send(struct server *server, void (*settled)(struct server *server));
+
+/* The server is closing: requests under way no longer refer to it. */
+void cancel_forget(struct server *server);
+
+#endif

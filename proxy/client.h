@@ -1,0 +1,105 @@
+/* client: one connection that somebody opened to us, until it has proven who it is.
+ *
+ * Owns the stream, TLS, the startup packet and the login. What comes after, and
+ * everything about servers, is its session's: the client hands it the bytes. It
+ * does not know that servers exist. States and events: client.def.
+ *
+ *   bytes -> startup packets -> (TLS) -> login -> on_proved -> on_bytes, on_bytes ...
+ *
+ * Owner: the session it is embedded in; on_closed says when the memory may go.
+ * Thread: its worker's.
+ */
+#ifndef SLUICE_PROXY_CLIENT_H
+#define SLUICE_PROXY_CLIENT_H
+
+#include "auth/users.h"
+#include "protocol/frame.h"
+#include "proxy/address.h"
+#include "proxy/env.h"
+
+#define CLIENT_STATE_LIST(X)                                                                       \
+    X(ACCEPTED)                                                                                    \
+    X(SECURING) X(SECURED) X(PROVING) X(JOINING) X(READY) X(WAITING) X(ACTIVE) X(LEAVING) X(CLOSED)
+
+#define CLIENT_EVENT_LIST(X)                                                                       \
+    X(SSL_REQUEST)                                                                                 \
+    X(GSS_REQUEST)                                                                                 \
+    X(DIRECT_TLS)                                                                                  \
+    X(SECURE) X(SECURED) X(CANCEL) X(STARTUP) X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED)  \
+        X(WITHDRAWN) X(RELEASED) X(REFUSED) X(GONE)
+
+enum client_state {
+#define X(name) CLIENT_##name,
+    CLIENT_STATE_LIST(X)
+#undef X
+        CLIENT_STATES
+};
+
+enum client_event {
+#define X(name) CLIENT_ON_##name,
+    CLIENT_EVENT_LIST(X)
+#undef X
+        CLIENT_EVENTS
+};
+
+struct client;
+struct login;
+
+/* The session's side. */
+struct client_events {
+    void (*on_cancel)(struct client *c, uint32_t pid, struct slice key);
+    void (*on_proved)(struct client *c);
+    void (*on_bytes)(struct client *c, const char *at, size_t len);
+    void (*on_drained)(struct client *c);
+    /* The client is lost or was refused: let go of everything that was done for it. */
+    void (*on_leaving)(struct client *c);
+    void (*on_closed)(struct client *c);
+};
+
+struct client {
+    struct stream stream;
+    struct env *env;
+    const struct client_events *events;
+    struct realm *realm; /* held: the configuration it came in under */
+    const struct user *user;
+    struct login *login; /* until the session has taken what it needs of it */
+    struct list node;    /* the worker's list of clients */
+    struct wheel_node timer;
+    struct frame frame;
+    struct buf held; /* the start of a message, or requests that wait for a server */
+    struct address address;
+    uint64_t id;
+    uint16_t listen; /* which of the configuration's listeners */
+    uint8_t state;
+};
+
+/* Takes over the socket, also on failure (false: it is closed, the client may be freed). */
+bool client_open(struct client *c, struct env *env, const struct client_events *events, int fd,
+                 const struct address *address, uint16_t listen, uint64_t id);
+
+/* The one way to move; see client.def. `arg` is what the row's action expects. */
+void client_step(struct client *c, enum client_event event, void *arg);
+
+/* Tells the client why and closes. Safe in any state. */
+void client_refuse(struct client *c, const struct err *err);
+
+/* Writes to the client; what it does not take is queued. */
+static inline bool client_write(struct client *c, struct slice bytes)
+{
+    return stream_write_slice(&c->stream, bytes);
+}
+
+/* The client broke the protocol: FATAL 08P01, counted, logged. */
+void client_violation(struct client *c, const char *what);
+
+const char *client_state_name(enum client_state state);
+
+/* ---- what the session takes over from the login --------------------------------------------- */
+
+/* The startup packet's parameters; valid until client_login_done. */
+struct slice client_startup(const struct client *c);
+uint16_t client_minor(const struct client *c);
+/* What the client used as password, when its method was passthrough; else NULL. */
+void client_login_done(struct client *c);
+
+#endif

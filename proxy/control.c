@@ -1,0 +1,260 @@
+#include "proxy/control.h"
+
+#include "proxy/realm.h"
+#include "proxy/shared.h"
+#include "proxy/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct control {
+    uv_loop_t loop;
+    uv_signal_t hup, term, interrupt;
+    uv_timer_t deadline;
+    uv_async_t all_gone;
+    struct shared *shared;
+    struct realm *realm;
+    struct log *log;
+    bool draining;
+};
+
+/* ---- what a reload changes ------------------------------------------------------------------ */
+
+static void log_problems(struct control *c, const struct problems *problems, const char *path)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        log_event(c->log, problems->items[i].is_error ? LOG_ERROR : LOG_WARNING, "config.problem",
+                  LOG_TEXT("file", path), LOG_U64("line", problems->items[i].line),
+                  LOG_TEXT("text", problems->items[i].text), LOG_END);
+}
+
+static void log_restarts_needed(struct control *c, const struct config *before,
+                                const struct config *after)
+{
+    struct config_changes changes = { 0 };
+    config_diff(before, after, &changes);
+    for (size_t i = 0; i < changes.count; i++)
+        if (!changes.items[i].is_live)
+            log_event(c->log, LOG_WARNING, "config.needs_restart",
+                      LOG_TEXT("directive", changes.items[i].path), LOG_END);
+    config_changes_fini(&changes);
+}
+
+static void apply_log_settings(struct control *c)
+{
+    const struct config_log *log = &c->realm->config->log;
+    log_set_level(c->log, (enum log_level)log->level);
+    log_set_format(c->log, log->format == CONFIG_LOG_JSON ? LOG_AS_JSON : LOG_AS_TEXT);
+}
+
+static void warn_of_the_world(struct control *c)
+{
+    const struct config *config = c->realm->config;
+    for (size_t i = 0; i < config->n_access; i++)
+        if (config->access[i].unsafe)
+            log_event(c->log, LOG_WARNING, "access.unsafe", LOG_U64("line", config->access[i].line),
+                      LOG_TEXT("why", "this access rule lets the whole world knock"), LOG_END);
+}
+
+/* All or nothing: a configuration with an error changes nothing. Listeners stay as they are. */
+static void reload(struct control *c)
+{
+    struct problems problems = { 0 };
+    char *path = strdup(c->realm->config->name);
+    struct config *config = path ? config_load(path, &problems) : NULL;
+    struct realm *realm = config ? realm_new(config, c->realm, c->shared, &problems) : NULL;
+    log_problems(c, &problems, path ? path : "");
+    problems_fini(&problems);
+    if (!realm) {
+        log_event(c->log, LOG_ERROR, "config.not_reloaded",
+                  LOG_TEXT("why", "see the problems above; the old configuration stays"), LOG_END);
+        free(path);
+        return;
+    }
+    log_restarts_needed(c, c->realm->config, realm->config);
+    struct realm *before = c->realm;
+    c->realm = realm;
+    for (unsigned i = 0; i < c->shared->n_workers; i++) worker_reload(c->shared->workers[i], realm);
+    realm_unref(before);
+    apply_log_settings(c);
+    warn_of_the_world(c);
+    log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", path),
+              LOG_U64("generation", realm->generation), LOG_END);
+    free(path);
+}
+
+/* ---- stopping ------------------------------------------------------------------------------- */
+
+static void stop_workers(struct control *c, bool now)
+{
+    for (unsigned i = 0; i < c->shared->n_workers; i++) worker_stop(c->shared->workers[i], now);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct control *c = timer->data;
+    log_event(c->log, LOG_WARNING, "drain.deadline", LOG_END);
+    stop_workers(c, true);
+}
+
+static void on_hup(uv_signal_t *signal, int number)
+{
+    (void)number;
+    reload(signal->data);
+}
+
+static void on_term(uv_signal_t *signal, int number)
+{
+    struct control *c = signal->data;
+    (void)number;
+    uint64_t drain_ms = c->realm->config->drain_timeout_ms;
+    bool now = c->draining || drain_ms == 0;
+    c->draining = true;
+    atomic_store(&c->shared->draining, true);
+    log_event(c->log, LOG_INFO, now ? "stop" : "drain", LOG_END);
+    stop_workers(c, now);
+    if (!now) uv_timer_start(&c->deadline, on_deadline, drain_ms, 0);
+}
+
+static void on_interrupt(uv_signal_t *signal, int number)
+{
+    struct control *c = signal->data;
+    c->draining = true;
+    on_term(signal, number);
+}
+
+static void on_worker_over(void *owner)
+{
+    struct control *c = owner;
+    uv_async_send(&c->all_gone);
+}
+
+static void on_all_gone(uv_async_t *async)
+{
+    struct control *c = async->data;
+    if (atomic_load(&c->shared->running) > 0) return;
+    uv_close((uv_handle_t *)&c->hup, NULL);
+    uv_close((uv_handle_t *)&c->term, NULL);
+    uv_close((uv_handle_t *)&c->interrupt, NULL);
+    uv_close((uv_handle_t *)&c->deadline, NULL);
+    uv_close((uv_handle_t *)&c->all_gone, NULL);
+}
+
+/* ---- starting ------------------------------------------------------------------------------- */
+
+static void watch(struct control *c, uv_signal_t *signal, uv_signal_cb callback, int number)
+{
+    uv_signal_init(&c->loop, signal);
+    signal->data = c;
+    uv_signal_start(signal, callback, number);
+}
+
+static void raise_descriptor_limit(struct control *c)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    uint64_t wanted = c->realm->config->limits.clients + 64;
+    for (size_t i = 0; i < c->realm->config->n_clusters; i++)
+        wanted += c->realm->config->clusters[i].max_connections;
+    if (limit.rlim_cur < wanted)
+        log_event(c->log, LOG_WARNING, "limit.descriptors", LOG_U64("have", limit.rlim_cur),
+                  LOG_U64("wanted", wanted),
+                  LOG_TEXT("hint", "raise LimitNOFILE, or lower limits.clients"), LOG_END);
+}
+
+static unsigned worker_count(const struct config *config)
+{
+    if (config->workers) return config->workers;
+    unsigned n = uv_available_parallelism();
+    return n ? n : 1;
+}
+
+static bool start_workers(struct control *c)
+{
+    struct shared *shared = c->shared;
+    unsigned n = worker_count(c->realm->config);
+    struct err err;
+    shared->workers = calloc(n, sizeof(struct worker *));
+    if (!shared->workers) return false;
+    for (unsigned i = 0; i < n; i++) {
+        struct worker *w = malloc(sizeof *w);
+        if (!w) return false;
+        shared->workers[shared->n_workers++] = w;
+        if (!worker_init(w, i, shared, c->realm, c->log, &err)) {
+            log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
+                      LOG_TEXT("hint", err.hint), LOG_END);
+            return false;
+        }
+        w->on_over = on_worker_over;
+        w->on_over_owner = c;
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (!worker_start(shared->workers[i])) return false;
+    return true;
+}
+
+static void join_workers(struct shared *shared)
+{
+    for (unsigned i = 0; i < shared->n_workers; i++) {
+        worker_join(shared->workers[i]);
+        free(shared->workers[i]);
+    }
+    free(shared->workers);
+    shared->workers = NULL;
+    shared->n_workers = 0;
+}
+
+static void log_listening(struct control *c)
+{
+    for (size_t i = 0; i < c->realm->config->n_listen; i++)
+        log_event(c->log, LOG_INFO, "listening",
+                  LOG_TEXT("address", c->realm->config->listen[i].address.text),
+                  LOG_U64("workers", c->shared->n_workers), LOG_END);
+}
+
+static int serve(struct control *c)
+{
+    uv_loop_init(&c->loop);
+    uv_timer_init(&c->loop, &c->deadline);
+    uv_async_init(&c->loop, &c->all_gone, on_all_gone);
+    c->deadline.data = c->all_gone.data = c;
+    watch(c, &c->hup, on_hup, SIGHUP);
+    watch(c, &c->term, on_term, SIGTERM);
+    watch(c, &c->interrupt, on_interrupt, SIGINT);
+    raise_descriptor_limit(c);
+    warn_of_the_world(c);
+    bool started = start_workers(c);
+    if (started) {
+        log_listening(c);
+    } else {
+        stop_workers(c, true);
+        uv_async_send(&c->all_gone);
+    }
+    uv_run(&c->loop, UV_RUN_DEFAULT);
+    join_workers(c->shared);
+    uv_loop_close(&c->loop);
+    log_event(c->log, LOG_INFO, "stopped", LOG_END);
+    return started ? 0 : 1;
+}
+
+int control_run(struct config *config, struct log *log)
+{
+    struct control c = { .log = log, .shared = shared_new() };
+    struct problems problems = { 0 };
+    if (c.shared) c.realm = realm_new(config, NULL, c.shared, &problems);
+    log_problems(&c, &problems, config->name);
+    problems_fini(&problems);
+    int status = 1;
+    if (c.realm) {
+        apply_log_settings(&c);
+        status = serve(&c);
+    }
+    realm_unref(c.realm);
+    shared_free(c.shared);
+    return status;
+}

@@ -1,0 +1,500 @@
+#include "proxy/pool.h"
+
+#include "proxy/random.h"
+#include "proxy/shared.h"
+#include "proxy/worker.h"
+
+#include <stdlib.h>
+
+enum {
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MAX_MS = 5000,
+    HUNGRY_RETRY_MS = 50, /* while the cluster's budget is spent */
+    SWEEP_MS = 1000,
+};
+
+static void dial_as_needed(struct pool *p);
+static void settle_line(struct pool *p);
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+static void place(struct pool *p, struct server *s, enum pool_place where)
+{
+    list_remove(&s->node);
+    p->count[s->place]--;
+    if (s->place == POOL_IDLE) metrics_sub(&p->env->metrics, METRIC_servers_idle, 1);
+    if (where == POOL_IDLE) metrics_add(&p->env->metrics, METRIC_servers_idle, 1);
+    s->place = (uint8_t)where;
+    p->count[where]++;
+    list_push_front(&p->servers[where], &s->node);
+}
+
+static bool fits(const struct server *s, const struct pool_ticket *t)
+{
+    return slice_eq(buf_slice(&s->pairs), t->pairs);
+}
+
+/* ---- the line ------------------------------------------------------------------------------- */
+
+static struct pool_ticket *first_in_line(const struct pool *p)
+{
+    return list_is_empty(&p->line) ? NULL : list_item(p->line.next, struct pool_ticket, node);
+}
+
+/* With wait_timeout 0 nobody waits for others, but for a server that is being dialled one does. */
+static uint64_t patience_ms(const struct pool *p)
+{
+    if (p->settings.wait_timeout_ms) return p->settings.wait_timeout_ms;
+    return p->count[POOL_OPENING] ? p->settings.server_connect_timeout_ms : 0;
+}
+
+/* All wait equally long, so the first in line is the first whose time is up: one timer does. */
+static void watch_line(struct pool *p)
+{
+    struct pool_ticket *t = first_in_line(p);
+    if (!t) {
+        wheel_cancel(&p->line_timer);
+        return;
+    }
+    if (wheel_is_set(&p->line_timer)) return;
+    uint64_t due = t->since_ms + patience_ms(p), now = env_now_ms(p->env);
+    wheel_set(&p->env->streams.wheel, &p->line_timer, due > now ? due - now : 0);
+}
+
+static void take_out_of_line(struct pool *p, struct pool_ticket *t)
+{
+    list_remove(&t->node);
+    p->n_line--;
+    metrics_sub(&p->env->metrics, METRIC_clients_waiting, 1);
+    metrics_add(&p->env->metrics, METRIC_wait_microseconds,
+                (env_now_ms(p->env) - t->since_ms) * 1000);
+}
+
+void pool_leave(struct pool *p, struct pool_ticket *t)
+{
+    if (!pool_ticket_waits(t)) return;
+    take_out_of_line(p, t);
+    watch_line(p);
+}
+
+static void refuse_line(struct pool *p, const struct err *err)
+{
+    struct pool_ticket *t;
+    struct err why = *err; /* a refusal may lead to the pool's own last_failure being rewritten */
+    while ((t = first_in_line(p))) {
+        take_out_of_line(p, t);
+        t->refused(t, &why);
+    }
+    watch_line(p);
+}
+
+static void explain_wait(const struct pool *p, struct err *err)
+{
+    if (p->failures && p->count[POOL_BUSY] == 0) {
+        *err = p->last_failure;
+        err_hint(err, "the proxy tried %u times and goes on while somebody waits", p->failures);
+        return;
+    }
+    err_set(err, ERR_POOL_FULL,
+            "no server connection became free within %llu ms (%u busy, size %u, %u waiting)",
+            (unsigned long long)p->settings.wait_timeout_ms, p->count[POOL_BUSY], p->settings.size,
+            p->n_line);
+    err_hint(err, "try again, or raise pool.size, clusters.%s.max_connections or pool.wait_timeout",
+             p->target.cluster->config->name);
+}
+
+static void on_line_due(struct wheel_node *node)
+{
+    struct pool *p = list_item(node, struct pool, line_timer);
+    uint64_t now = env_now_ms(p->env);
+    struct pool_ticket *t;
+    while ((t = first_in_line(p)) && t->since_ms + patience_ms(p) <= now) {
+        struct err err;
+        metrics_add(&p->env->metrics, METRIC_wait_timeouts, 1);
+        explain_wait(p, &err);
+        take_out_of_line(p, t);
+        t->refused(t, &err);
+    }
+    watch_line(p);
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static void on_ready(struct server *s);
+static void on_failed(struct server *s, const struct err *err);
+static void on_closed(struct server *s);
+static void on_bytes(struct server *s, const char *at, size_t len)
+{
+    pool_of(s)->events->on_bytes(s, at, len);
+}
+static void on_drained(struct server *s) { pool_of(s)->events->on_drained(s); }
+
+static const struct server_events server_events = {
+    .on_ready = on_ready,
+    .on_bytes = on_bytes,
+    .on_drained = on_drained,
+    .on_failed = on_failed,
+    .on_closed = on_closed,
+};
+
+static uint64_t backoff_ms(uint32_t failures)
+{
+    uint64_t ms = BACKOFF_FIRST_MS;
+    for (uint32_t i = 1; i < failures && ms < BACKOFF_MAX_MS; i++) ms *= 2;
+    if (ms > BACKOFF_MAX_MS) ms = BACKOFF_MAX_MS;
+    return ms / 2 + random_u32() % (ms / 2 + 1);
+}
+
+static void note_failure(struct pool *p, const struct err *err)
+{
+    p->failures++;
+    p->last_failure = *err;
+    metrics_add(&p->env->metrics, METRIC_servers_failed, 1);
+    log_event(p->env->log, LOG_WARNING, "server.failed", LOG_TEXT("pool", p->key),
+              LOG_U64("failures", p->failures), LOG_TEXT("sqlstate", err_sqlstate(err->code)),
+              LOG_TEXT("why", err->message), LOG_END);
+    wheel_set(&p->env->streams.wheel, &p->dial_timer, backoff_ms(p->failures));
+}
+
+static bool dial(struct pool *p, struct slice pairs)
+{
+    struct cluster *cluster = p->target.cluster->shared;
+    struct err err;
+    if (!cluster_take(cluster, p->target.cluster->config->max_connections)) {
+        worker_ask_way(p->env->worker, cluster);
+        wheel_set(&p->env->streams.wheel, &p->dial_timer, HUNGRY_RETRY_MS);
+        return false;
+    }
+    struct server *s = malloc(sizeof *s);
+    if (!s || !server_open(s, p->env, &p->target, &server_events, pairs, p->failures, &err)) {
+        if (!s) err_set(&err, ERR_OUT_OF_MEMORY, "");
+        free(s);
+        cluster_put(cluster);
+        note_failure(p, &err);
+        return false;
+    }
+    s->place = POOL_OPENING;
+    p->count[POOL_OPENING]++;
+    list_push_front(&p->servers[POOL_OPENING], &s->node);
+    return true;
+}
+
+/* How many servers under way would fit a ticket; those count as already dialled for it. */
+static bool is_being_dialled(const struct pool *p, const struct pool_ticket *t, uint32_t rank)
+{
+    uint32_t fitting = 0;
+    if (rank >= p->count[POOL_OPENING]) return false;
+    list_each(node, &p->servers[POOL_OPENING])
+    {
+        fitting += fits(list_item(node, struct server, node), t);
+        if (fitting > rank) return true;
+    }
+    return false;
+}
+
+/* An idle server whose startup parameters nobody in the line wants makes room for one they do. */
+static bool make_room(struct pool *p)
+{
+    if (pool_total(p) < p->settings.size) return true;
+    if (p->count[POOL_IDLE] == 0) return false;
+    pool_discard(p, list_item(p->servers[POOL_IDLE].prev, struct server, node), "makes room");
+    return true;
+}
+
+static void dial_for_line(struct pool *p)
+{
+    uint32_t rank = 0;
+    list_each(node, &p->line)
+    {
+        struct pool_ticket *t = list_item(node, struct pool_ticket, node);
+        if (is_being_dialled(p, t, rank++)) continue;
+        if (!make_room(p) || !dial(p, t->pairs)) return;
+    }
+}
+
+static void dial_to_keep_warm(struct pool *p)
+{
+    if (!p->welcomed) return;
+    while (p->count[POOL_IDLE] + p->count[POOL_OPENING] < p->settings.min_size &&
+           pool_total(p) < p->settings.size)
+        if (!dial(p, buf_slice(&p->recent_pairs))) return;
+}
+
+static void dial_as_needed(struct pool *p)
+{
+    if (p->paused || p->closing || wheel_is_set(&p->dial_timer)) return;
+    dial_for_line(p);
+    if (!wheel_is_set(&p->dial_timer)) dial_to_keep_warm(p);
+}
+
+static void on_dial_due(struct wheel_node *node)
+{
+    dial_as_needed(list_item(node, struct pool, dial_timer));
+}
+
+/* ---- servers come and go -------------------------------------------------------------------- */
+
+static void on_sweep(struct wheel_node *node)
+{
+    struct pool *p = list_item(node, struct pool, sweep_timer);
+    uint64_t now = env_now_ms(p->env);
+    list_each(at, &p->servers[POOL_IDLE])
+    {
+        struct server *s = list_item(at, struct server, node);
+        bool unused = now - s->idle_since_ms >= p->settings.server_idle_timeout_ms &&
+                      p->settings.server_idle_timeout_ms &&
+                      p->count[POOL_IDLE] > p->settings.min_size;
+        if (s->retiring || now >= s->expires_ms)
+            pool_discard(p, s, "lifetime");
+        else if (unused)
+            pool_discard(p, s, "idle");
+    }
+    if (p->count[POOL_IDLE]) wheel_set(&p->env->streams.wheel, &p->sweep_timer, SWEEP_MS);
+}
+
+/* The server is free and clean: to the first in line, or to rest. */
+static void pass_on(struct pool *p, struct server *s)
+{
+    struct pool_ticket *t = p->paused ? NULL : first_in_line(p);
+    if (t && fits(s, t)) {
+        take_out_of_line(p, t);
+        watch_line(p);
+        if (s->place != POOL_BUSY) place(p, s, POOL_BUSY);
+        t->served(t, s);
+        return;
+    }
+    s->idle_since_ms = env_now_ms(p->env);
+    place(p, s, POOL_IDLE);
+    if (!wheel_is_set(&p->sweep_timer))
+        wheel_set(&p->env->streams.wheel, &p->sweep_timer, SWEEP_MS);
+    if (t) dial_as_needed(p);
+}
+
+static void on_ready(struct server *s)
+{
+    struct pool *p = pool_of(s);
+    char where[160];
+    server_name(s, where, sizeof where);
+    log_event(p->env->log, LOG_INFO, "server.opened", LOG_U64("server", s->id),
+              LOG_TEXT("pool", p->key), LOG_TEXT("at", where), LOG_U64("pid", s->pid), LOG_END);
+    p->failures = 0;
+    p->welcomed = params_copy(&p->welcome, &s->params) || p->welcomed;
+    /* A tenth either way, so that servers dialled together do not all end together. */
+    uint64_t life = p->settings.server_lifetime_ms;
+    s->expires_ms =
+        life ? env_now_ms(p->env) + life - life / 10 + random_u64() % (life / 5 + 1) : UINT64_MAX;
+    if (p->closing)
+        pool_discard(p, s, "pool closed");
+    else
+        pass_on(p, s);
+}
+
+/* A startup parameter that the cluster does not know must not keep anybody out. */
+static void drop_parameter(struct pool *p, const struct server *s)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%.*s", SLICE_ARG(s->rejected));
+    log_event(p->env->log, LOG_INFO, "server.parameter_rejected", LOG_TEXT("pool", p->key),
+              LOG_TEXT("parameter", name), LOG_END);
+    list_each(node, &p->line)
+    {
+        struct pool_ticket *t = list_item(node, struct pool_ticket, node);
+        if (fits(s, t)) t->drop_parameter(t, slice_str(name));
+    }
+}
+
+static void on_failed(struct server *s, const struct err *err)
+{
+    struct pool *p = pool_of(s);
+    enum pool_place was = (enum pool_place)s->place;
+    place(p, s, POOL_LEAVING);
+    if (was == POOL_BUSY && s->session) {
+        p->events->on_lost(s, err);
+        s->session = NULL;
+    } else if (was == POOL_OPENING && s->rejected.at) {
+        drop_parameter(p, s);
+    } else if (was == POOL_OPENING) {
+        note_failure(p, err);
+        /* Wrong credentials do not become right by waiting. */
+        if (err->code == ERR_SERVER_REJECTED) refuse_line(p, err);
+    }
+}
+
+static void free_if_over(struct pool *p)
+{
+    if (!p->closing || pool_total(p) || p->count[POOL_LEAVING]) return;
+    wheel_cancel(&p->line_timer);
+    wheel_cancel(&p->dial_timer);
+    wheel_cancel(&p->sweep_timer);
+    realm_unref(p->target.realm);
+    free(p->target.database);
+    free(p->target.db_user);
+    buf_fini(&p->recent_pairs);
+    params_fini(&p->welcome);
+    free(p->key);
+    free(p);
+}
+
+static void on_closed(struct server *s)
+{
+    struct pool *p = pool_of(s);
+    list_remove(&s->node);
+    p->count[s->place]--;
+    free(s);
+    cluster_put(p->target.cluster->shared);
+    dial_as_needed(p);
+    free_if_over(p);
+}
+
+void pool_discard(struct pool *p, struct server *s, const char *why)
+{
+    log_event(p->env->log, LOG_DEBUG, "server.closing", LOG_U64("server", s->id),
+              LOG_TEXT("why", why), LOG_END);
+    s->session = NULL;
+    if (s->place != POOL_LEAVING) place(p, s, POOL_LEAVING);
+    server_close(s);
+}
+
+void pool_give_back(struct pool *p, struct server *s)
+{
+    s->session = NULL;
+    if (p->closing || s->retiring || pool_total(p) > p->settings.size ||
+        env_now_ms(p->env) >= s->expires_ms) {
+        pool_discard(p, s, "retired");
+        return;
+    }
+    pass_on(p, s);
+}
+
+/* ---- joining -------------------------------------------------------------------------------- */
+
+static struct server *idle_for(const struct pool *p, const struct pool_ticket *t)
+{
+    list_each(node, &p->servers[POOL_IDLE])
+    {
+        struct server *s = list_item(node, struct server, node);
+        if (fits(s, t)) return s;
+    }
+    return NULL;
+}
+
+static void remember_pairs(struct pool *p, struct slice pairs)
+{
+    if (p->settings.min_size == 0 || slice_eq(buf_slice(&p->recent_pairs), pairs)) return;
+    buf_truncate(&p->recent_pairs, 0);
+    buf_add_slice(&p->recent_pairs, pairs);
+}
+
+struct server *pool_join(struct pool *p, struct pool_ticket *t)
+{
+    if (list_is_empty(&p->line) && !p->paused) {
+        struct server *s = idle_for(p, t);
+        if (s) {
+            place(p, s, POOL_BUSY);
+            return s;
+        }
+    }
+    remember_pairs(p, t->pairs);
+    t->since_ms = env_now_ms(p->env);
+    list_push_back(&p->line, &t->node);
+    p->n_line++;
+    metrics_add(&p->env->metrics, METRIC_waits, 1);
+    metrics_add(&p->env->metrics, METRIC_clients_waiting, 1);
+    dial_as_needed(p);
+    watch_line(p);
+    return NULL;
+}
+
+/* ---- the life of a pool --------------------------------------------------------------------- */
+
+void pool_key(const struct pool_setup *setup, struct buf *out)
+{
+    buf_addf(out, "%s/%.*s/%.*s/%.*s", setup->cluster->config->name, SLICE_ARG(setup->database),
+             SLICE_ARG(setup->db_user), SLICE_ARG(setup->role));
+    if (setup->protocol_version.len) buf_addf(out, "/v%.*s", SLICE_ARG(setup->protocol_version));
+}
+
+struct pool *pool_new(struct env *env, const struct pool_events *events,
+                      const struct pool_setup *setup, struct slice key)
+{
+    struct pool *p = calloc(1, sizeof *p);
+    if (!p) return NULL;
+    p->env = env;
+    p->events = events;
+    p->settings = setup->settings;
+    p->key = strndup(key.at, key.len);
+    p->target = (struct server_target){
+        .realm = realm_ref(setup->realm),
+        .cluster = setup->cluster,
+        .database = strndup(setup->database.at, setup->database.len),
+        .db_user = strndup(setup->db_user.at, setup->db_user.len),
+    };
+    for (int i = 0; i < POOL_PLACES; i++) list_init(&p->servers[i]);
+    list_init(&p->line);
+    wheel_node_init(&p->line_timer, on_line_due);
+    wheel_node_init(&p->dial_timer, on_dial_due);
+    wheel_node_init(&p->sweep_timer, on_sweep);
+    if (!p->key || !p->target.database || !p->target.db_user) {
+        p->closing = true;
+        free_if_over(p);
+        return NULL;
+    }
+    return p;
+}
+
+void pool_reconnect(struct pool *p)
+{
+    list_each(node, &p->servers[POOL_BUSY]) list_item(node, struct server, node)->retiring = true;
+    list_each(node, &p->servers[POOL_OPENING]) list_item(node, struct server, node)->retiring =
+        true;
+    list_each(node, &p->servers[POOL_IDLE])
+        pool_discard(p, list_item(node, struct server, node), "reconnect");
+}
+
+void pool_close(struct pool *p, const struct err *why)
+{
+    p->closing = true;
+    refuse_line(p, why);
+    list_each(node, &p->servers[POOL_OPENING])
+        pool_discard(p, list_item(node, struct server, node), "pool closed");
+    pool_reconnect(p);
+    free_if_over(p);
+}
+
+void pool_retune(struct pool *p, struct realm *realm, const struct config_pool *settings)
+{
+    const struct realm_cluster *cluster = realm_cluster(realm, p->target.cluster->config->name);
+    p->settings = *settings;
+    if (!cluster) return;
+    struct realm *before = p->target.realm;
+    p->target.realm = realm_ref(realm);
+    p->target.cluster = cluster;
+    realm_unref(before);
+    dial_as_needed(p);
+}
+
+void pool_pause(struct pool *p) { p->paused = true; }
+
+static void settle_line(struct pool *p)
+{
+    struct pool_ticket *t;
+    while (!p->paused && (t = first_in_line(p))) {
+        struct server *s = idle_for(p, t);
+        if (!s) break;
+        pass_on(p, s);
+    }
+}
+
+void pool_resume(struct pool *p)
+{
+    p->paused = false;
+    settle_line(p);
+    dial_as_needed(p);
+}
+
+bool pool_give_way(struct pool *p)
+{
+    if (p->count[POOL_IDLE] == 0) return false;
+    pool_discard(p, list_item(p->servers[POOL_IDLE].prev, struct server, node), "gives way");
+    return true;
+}

@@ -1,0 +1,204 @@
+#include "proxy/request.h"
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/outbox.h"
+#include "proxy/worker.h"
+
+enum {
+    HELD_HIGH_BYTES = 256 * 1024, /* a waiting client that has sent more is not read for a while */
+};
+
+enum take {
+    TAKE_SEND, /* to the server */
+    TAKE_DROP, /* dealt with, or of no interest */
+    TAKE_WAIT, /* no server yet: keep it and come again */
+    TAKE_STOP, /* the session has ended, or is about to */
+};
+
+/* ---- answers of our own --------------------------------------------------------------------- */
+
+/* To the client at once: only while no server owes it anything. */
+static void answer(struct session *s, struct buf *out)
+{
+    client_write(&s->client, buf_slice(out));
+    buf_fini(out);
+}
+
+static enum take answer_sync(struct session *s)
+{
+    struct buf out = { 0 };
+    backend_ready(&out, TXN_IDLE);
+    answer(s, &out);
+    metrics_add(&s->client.env->metrics, METRIC_local_answers, 1);
+    return TAKE_DROP;
+}
+
+/* ---- one message ---------------------------------------------------------------------------- */
+
+/* A server for this message, or a place in the line. */
+static enum take need_server(struct session *s)
+{
+    if (s->server) return TAKE_SEND;
+    if (s->client.state == CLIENT_READY) client_step(&s->client, CLIENT_ON_REQUEST, NULL);
+    if (session_seek(s)) return TAKE_SEND;
+    return s->client.state >= CLIENT_LEAVING ? TAKE_STOP : TAKE_WAIT;
+}
+
+static enum take book(struct session *s, const struct piece *p, uint8_t flags, uint32_t tag)
+{
+    if (txn_sent(&s->server->txn, p->type, flags, tag)) return TAKE_SEND;
+    struct err err;
+    err_set(&err, ERR_OUT_OF_MEMORY, "");
+    client_refuse(&s->client, &err);
+    return TAKE_STOP;
+}
+
+static enum take malformed(struct session *s, const struct piece *p)
+{
+    char what[64];
+    snprintf(what, sizeof what, "malformed %s message", frontend_specs[p->type].name);
+    client_violation(&s->client, what);
+    return TAKE_STOP;
+}
+
+/* The fields that can be checked without holding the message: a server must not read it otherwise
+ * than we do. */
+static bool is_well_formed(const struct piece *p)
+{
+    struct slice body = piece_body(p), name;
+    struct frontend_bind bind;
+    uint8_t target;
+    switch (p->type) {
+    case FRONTEND_BIND: return frontend_read_bind(body, &bind);
+    case FRONTEND_CLOSE:
+    case FRONTEND_DESCRIBE: return frontend_read_target(body, &target, &name);
+    case FRONTEND_EXECUTE: return frontend_read_execute(body, &name);
+    default: return true;
+    }
+}
+
+static enum take take_first(struct session *s, const struct piece *p)
+{
+    if (s->discarding && p->type != FRONTEND_TERMINATE) {
+        if (p->type != FRONTEND_SYNC) return TAKE_DROP;
+        s->discarding = false;
+    }
+    switch (p->type) {
+    case FRONTEND_TERMINATE: client_step(&s->client, CLIENT_ON_GONE, NULL); return TAKE_STOP;
+    case FRONTEND_PASSWORD:
+        client_violation(&s->client, "password message after login");
+        return TAKE_STOP;
+    case FRONTEND_SYNC:
+        if (!s->server) return answer_sync(s);
+        break;
+    case FRONTEND_FLUSH:
+    case FRONTEND_COPY_DATA:
+    case FRONTEND_COPY_DONE:
+    case FRONTEND_COPY_FAIL:
+        /* Without a server there is nothing to flush, and no COPY: PostgreSQL ignores both. */
+        if (!s->server) return TAKE_DROP;
+        break;
+    default: break;
+    }
+    if (!is_well_formed(p)) return malformed(s, p);
+    enum take take = need_server(s);
+    return take == TAKE_SEND ? book(s, p, 0, 0) : take;
+}
+
+static enum take take_piece(struct session *s, const struct piece *p)
+{
+    if (!p->first) return s->sending ? TAKE_SEND : TAKE_DROP;
+    enum take take = take_first(s, p);
+    s->sending = take == TAKE_SEND;
+    return take;
+}
+
+/* ---- many ----------------------------------------------------------------------------------- */
+
+static void bad_frame(struct session *s, enum frame_result result, struct slice left)
+{
+    char what[64];
+    if (result == FRAME_BAD_TYPE)
+        snprintf(what, sizeof what, "unknown message type 0x%02x", (uint8_t)left.at[0]);
+    else
+        snprintf(what, sizeof what, "impossible length of a message of type 0x%02x",
+                 (uint8_t)left.at[0]);
+    client_violation(&s->client, what);
+}
+
+/* Takes messages off *in until it is used up, or something has to be waited for. False: the
+ * session is over, look no further. */
+static bool take_all(struct session *s, struct slice *in, struct outbox *out)
+{
+    struct frame *frame = &s->client.frame;
+    for (;;) {
+        struct frame frame_before = *frame;
+        struct slice before = *in;
+        struct piece piece;
+        enum frame_result result = frame_next(frame, in, &piece);
+        if (result == FRAME_MORE) return true;
+        if (result != FRAME_PIECE) {
+            bad_frame(s, result, *in);
+            return false;
+        }
+        bool had_server = s->server != NULL;
+        enum take take = take_piece(s, &piece);
+        if (take == TAKE_STOP) return false;
+        if (take == TAKE_WAIT) {
+            *frame = frame_before;
+            *in = before;
+            return true;
+        }
+        if (take == TAKE_SEND) {
+            if (!had_server && s->server) outbox_begin(out, &s->server->stream);
+            outbox_add(out, piece.bytes);
+        }
+    }
+}
+
+/* What could not be taken is kept. Backpressure: a client that goes on sending while it waits, or
+ * faster than its server reads, is not read for a while. */
+static void hold(struct session *s, struct slice left, bool was_held)
+{
+    struct buf *held = &s->client.held;
+    if (was_held)
+        buf_drop(held, held->len - left.len);
+    else
+        buf_add_slice(held, left);
+    if (held->len == 0) buf_fini(held);
+    if (held->failed) {
+        struct err err;
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(&s->client, &err);
+        return;
+    }
+    if (held->len > HELD_HIGH_BYTES && s->client.state == CLIENT_WAITING)
+        stream_pause(&s->client.stream);
+}
+
+void request_take(struct session *s, const char *at, size_t len)
+{
+    struct client *c = &s->client;
+    struct slice in = slice_of(at, len);
+    bool was_held = c->held.len > 0;
+    if (was_held) {
+        buf_add(&c->held, at, len);
+        in = buf_slice(&c->held);
+    }
+    /* In line: whatever comes now only makes the heap larger. */
+    if (c->state == CLIENT_WAITING || c->state == CLIENT_JOINING) {
+        hold(s, in, was_held);
+        return;
+    }
+    struct outbox *out = &c->env->worker->to_server;
+    outbox_begin(out, s->server ? &s->server->stream : NULL);
+    bool alive = take_all(s, &in, out);
+    if (s->server && out->count) {
+        metrics_add(&c->env->metrics, METRIC_server_bytes_sent, out->bytes);
+        outbox_flush(out);
+    }
+    if (!alive) return;
+    hold(s, in, was_held);
+    if (s->server && stream_is_choked(&s->server->stream)) stream_pause(&c->stream);
+}

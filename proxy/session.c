@@ -1,0 +1,384 @@
+#include "proxy/session.h"
+
+#include "protocol/backend.h"
+#include "protocol/startup.h"
+#include "proxy/orphan.h"
+#include "proxy/reply.h"
+#include "proxy/request.h"
+#include "proxy/startup_pairs.h"
+#include "proxy/worker.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- the welcome ---------------------------------------------------------------------------- */
+
+/* AuthenticationOk, what the server says of itself, the cancel key, ReadyForQuery: in one write,
+ * since some drivers read them in one breath. */
+static void welcome(struct session *s, const struct params *params)
+{
+    struct buf out = { 0 };
+    backend_auth_ok(&out);
+    params_replay(params, &out);
+    backend_key_data(&out, cancel_pid(&s->cancel), cancel_key(&s->cancel));
+    backend_ready(&out, TXN_IDLE);
+    client_write(&s->client, buf_slice(&out));
+    bool failed = out.failed;
+    buf_fini(&out);
+    client_login_done(&s->client);
+    if (failed) {
+        struct err err;
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(&s->client, &err);
+    }
+}
+
+static bool list_key(struct session *s, uint32_t pid)
+{
+    if (cancel_list(&s->client.env->worker->cancels, &s->cancel, pid, s)) return true;
+    struct err err;
+    err_set(&err, ERR_OUT_OF_MEMORY, "");
+    client_refuse(&s->client, &err);
+    return false;
+}
+
+static void log_login(const struct session *s, const char *how)
+{
+    char from[ADDRESS_TEXT_MAX];
+    log_event(s->client.env->log, LOG_INFO, "client.login", LOG_U64("conn", s->client.id),
+              LOG_TEXT("from", address_text(&s->client.address, from)),
+              LOG_STR("user", s->client.user->name), LOG_TEXT("pool", s->pool->key),
+              LOG_TEXT("mode", how), LOG_END);
+}
+
+/* ---- attaching and detaching ---------------------------------------------------------------- */
+
+static void attach(struct session *s, struct server *server)
+{
+    s->server = server;
+    s->attached_ms = env_now_ms(s->client.env);
+    server->session = s;
+    metrics_add(&s->client.env->metrics, METRIC_attachments, 1);
+    server_step(server, SERVER_ON_TAKEN, NULL);
+    client_step(&s->client, CLIENT_ON_SERVED, NULL);
+}
+
+void session_detach(struct session *s)
+{
+    struct server *server = s->server;
+    s->server = NULL;
+    client_step(&s->client, CLIENT_ON_RELEASED, NULL);
+    if (server->stained || server->cancels) {
+        orphan_adopt(server, false, !server->stained);
+        return;
+    }
+    server_step(server, SERVER_ON_RELEASED, NULL);
+    pool_give_back(s->pool, server);
+}
+
+static void begin_work(struct session *s)
+{
+    stream_resume(&s->client.stream);
+    if (s->client.held.len) request_resume(s);
+}
+
+/* The first server of a session: it supplies the welcome. */
+static void greet(struct session *s, struct server *server)
+{
+    if (s->keeps_server) {
+        if (!list_key(s, server->pid)) return;
+        welcome(s, &server->params);
+        log_login(s, "session");
+        if (s->client.state == CLIENT_ACTIVE) begin_work(s);
+        return;
+    }
+    if (!list_key(s, 0)) return;
+    welcome(s, &s->pool->welcome);
+    log_login(s, "transaction");
+    if (s->client.state != CLIENT_ACTIVE) return;
+    session_detach(s);
+    begin_work(s);
+}
+
+static void on_served(struct pool_ticket *t, struct server *server)
+{
+    struct session *s = list_item(t, struct session, ticket);
+    bool joining = s->client.state == CLIENT_JOINING;
+    attach(s, server);
+    if (joining)
+        greet(s, server);
+    else
+        begin_work(s);
+}
+
+static void on_refused(struct pool_ticket *t, const struct err *err)
+{
+    session_refuse(list_item(t, struct session, ticket), err);
+}
+
+static void on_drop_parameter(struct pool_ticket *t, struct slice name)
+{
+    struct session *s = list_item(t, struct session, ticket);
+    startup_pairs_remove(&s->pairs, name);
+    t->pairs = buf_slice(&s->pairs);
+}
+
+bool session_seek(struct session *s)
+{
+    struct server *server = pool_join(s->pool, &s->ticket);
+    if (!server) return false;
+    attach(s, server);
+    return true;
+}
+
+/* After each turn of replies: is the server free for others? */
+void session_replied(struct session *s)
+{
+    struct server *server = s->server;
+    if (!server || s->keeps_server || s->pinned) return;
+    if (!txn_is_clean(&server->txn) || !frame_is_at_start(&server->frame) || server->held.len)
+        return;
+    if (s->sending && !frame_is_at_start(&s->client.frame)) return;
+    session_detach(s);
+}
+
+/* ---- where to ------------------------------------------------------------------------------- */
+
+static void log_ignored(const struct session *s, const struct startup_wishes *wishes)
+{
+    for (size_t i = 0; i < wishes->n_ignored; i++)
+        log_event(s->client.env->log, LOG_INFO, "client.parameter_ignored",
+                  LOG_U64("conn", s->client.id), LOG_STR("parameter", wishes->ignored[i]), LOG_END);
+}
+
+static bool choose_pool(struct session *s, struct err *err)
+{
+    struct client *c = &s->client;
+    struct startup_wishes wishes;
+    struct slice database = startup_get(client_startup(c), "database");
+    if (database.len == 0) database = startup_get(client_startup(c), "user");
+    if (!startup_wishes(client_startup(c), &wishes)) {
+        buf_fini(&wishes.pairs);
+        return err_set(err, ERR_OUT_OF_MEMORY, "");
+    }
+    log_ignored(s, &wishes);
+    struct pool_setup setup = {
+        .realm = c->realm,
+        .cluster = &c->realm->clusters[0],
+        .database = database,
+        .db_user = c->user->db_user,
+        .role = c->user->role,
+        .protocol_version = wishes.version,
+        .settings = c->realm->config->pool,
+    };
+    s->keeps_server = setup.settings.mode == CONFIG_POOL_SESSION;
+    s->pairs = wishes.pairs;
+    s->pool = worker_pool(c->env->worker, &setup);
+    if (!s->pool) return err_set(err, ERR_OUT_OF_MEMORY, "");
+    s->ticket.pairs = buf_slice(&s->pairs);
+    return true;
+}
+
+static void on_proved(struct client *c)
+{
+    struct session *s = session_of(c);
+    struct err err;
+    if (!choose_pool(s, &err)) {
+        client_refuse(c, &err);
+        return;
+    }
+    if (!s->keeps_server && s->pool->welcomed) {
+        if (!list_key(s, 0)) return;
+        welcome(s, &s->pool->welcome);
+        log_login(s, "transaction");
+        client_step(c, CLIENT_ON_WELCOMED, NULL);
+        return;
+    }
+    struct server *server = pool_join(s->pool, &s->ticket);
+    if (server) on_served(&s->ticket, server);
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void on_leaving(struct client *c)
+{
+    struct session *s = session_of(c);
+    struct worker *w = c->env->worker;
+    cancel_unlist(&w->cancels, &s->cancel);
+    if (s->pool) pool_leave(s->pool, &s->ticket);
+    struct server *server = s->server;
+    if (!server) return;
+    s->server = NULL;
+    /* What was booked in this turn must leave before the ledger is read. */
+    if (w->to_server.to == &server->stream) outbox_flush(&w->to_server);
+    bool half_sent = s->sending && !frame_is_at_start(&c->frame);
+    orphan_adopt(server, half_sent, !s->keeps_server && !s->pinned);
+}
+
+static void on_closed(struct client *c)
+{
+    struct session *s = session_of(c);
+    atomic_fetch_sub(&c->env->shared->clients, 1);
+    buf_fini(&s->pairs);
+    free(s);
+}
+
+/* The request in line is answered with an error, and the client goes on. */
+static void answer_waiting(struct session *s, const struct err *err)
+{
+    struct buf out = { 0 };
+    struct slice held = buf_slice(&s->client.held);
+    struct piece piece;
+    client_step(&s->client, CLIENT_ON_WITHDRAWN, NULL);
+    if (frame_next(&s->client.frame, &held, &piece) != FRAME_PIECE) return;
+    backend_error(&out, err);
+    if (piece.type == FRONTEND_QUERY || piece.type == FRONTEND_FUNCTION_CALL)
+        backend_ready(&out, TXN_IDLE);
+    else
+        s->discarding = true; /* up to the Sync, as after any error in a batch */
+    client_write(&s->client, buf_slice(&out));
+    buf_fini(&out);
+    s->sending = false;
+    buf_drop(&s->client.held, piece.bytes.len);
+    begin_work(s);
+}
+
+void session_refuse(struct session *s, const struct err *err)
+{
+    if (s->client.state != CLIENT_WAITING || err_is_fatal(err->code))
+        client_refuse(&s->client, err);
+    else
+        answer_waiting(s, err);
+}
+
+bool session_is_idle(const struct session *s)
+{
+    switch ((enum client_state)s->client.state) {
+    case CLIENT_ACCEPTED:
+    case CLIENT_SECURED:
+    case CLIENT_READY: return s->client.held.len == 0;
+    case CLIENT_ACTIVE: return txn_is_clean(&s->server->txn) && s->client.held.len == 0;
+    default: return false;
+    }
+}
+
+/* ---- cancel --------------------------------------------------------------------------------- */
+
+/* A cancel that aimed at a server is over: if the session was about to let it go, it does now. */
+static void on_cancel_settled(struct server *server)
+{
+    if (server->session)
+        session_replied(server->session);
+    else
+        orphan_settled(server);
+}
+
+void session_cancel(struct session *s)
+{
+    if (s->client.state == CLIENT_WAITING) {
+        struct err err;
+        pool_leave(s->pool, &s->ticket);
+        metrics_add(&s->client.env->metrics, METRIC_cancels_queued, 1);
+        err_set(&err, ERR_CANCELLED, "");
+        answer_waiting(s, &err);
+    } else if (s->server && s->server->txn.count) {
+        cancel_send(s->server, on_cancel_settled);
+    }
+}
+
+static void on_cancel(struct client *c, uint32_t pid, struct slice key)
+{
+    worker_cancel(c->env->worker, pid, key);
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+static void on_client_bytes(struct client *c, const char *at, size_t len)
+{
+    request_take(session_of(c), at, len);
+}
+
+static void on_client_drained(struct client *c)
+{
+    struct session *s = session_of(c);
+    if (s->server) stream_resume(&s->server->stream);
+}
+
+static const struct client_events client_events = {
+    .on_cancel = on_cancel,
+    .on_proved = on_proved,
+    .on_bytes = on_client_bytes,
+    .on_drained = on_client_drained,
+    .on_leaving = on_leaving,
+    .on_closed = on_closed,
+};
+
+static void on_server_bytes(struct server *server, const char *at, size_t len)
+{
+    if (server->session)
+        reply_take(server, at, len);
+    else if (server->state == SERVER_SETTLING)
+        orphan_take(server, at, len);
+    else
+        reply_idle(server, at, len);
+}
+
+static void on_server_drained(struct server *server)
+{
+    struct session *s = server->session;
+    if (s) stream_resume(&s->client.stream);
+}
+
+/* The server died under its session. The client hears of it once, and only where a message may
+ * begin; in the middle of a row there is nothing left but to close. */
+static void on_lost(struct server *server, const struct err *err)
+{
+    struct session *s = server->session;
+    bool in_message = server->passing && !frame_is_at_start(&server->frame);
+    s->server = NULL;
+    if (s->farewell || in_message) {
+        client_step(&s->client, CLIENT_ON_REFUSED, NULL);
+    } else {
+        client_refuse(&s->client, err);
+    }
+}
+
+static const struct pool_events pool_events = {
+    .on_bytes = on_server_bytes,
+    .on_drained = on_server_drained,
+    .on_lost = on_lost,
+};
+
+const struct pool_events *session_pool_events(void) { return &pool_events; }
+
+/* ---- the beginning -------------------------------------------------------------------------- */
+
+static bool has_room(struct env *env)
+{
+    unsigned limit = env->realm->config->limits.clients;
+    if (atomic_fetch_add(&env->shared->clients, 1) < limit) return true;
+    atomic_fetch_sub(&env->shared->clients, 1);
+    return false;
+}
+
+void session_accept(struct env *env, int fd, const struct address *from, uint16_t listen)
+{
+    metrics_add(&env->metrics, METRIC_clients_accepted, 1);
+    struct session *s = has_room(env) ? calloc(1, sizeof *s) : NULL;
+    if (!s) {
+        metrics_add(&env->metrics, METRIC_clients_turned_away, 1);
+        close(fd);
+        return;
+    }
+    list_init(&s->ticket.node);
+    s->ticket.served = on_served;
+    s->ticket.refused = on_refused;
+    s->ticket.drop_parameter = on_drop_parameter;
+    if (!client_open(&s->client, env, &client_events, fd, from, listen,
+                     shared_next_id(env->shared))) {
+        atomic_fetch_sub(&env->shared->clients, 1);
+        free(s);
+        return;
+    }
+    list_push_back(&env->worker->sessions, &s->client.node);
+}

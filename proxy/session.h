@@ -1,0 +1,62 @@
+/* session: the mediator between one client and, while it holds one, its server.
+ *
+ * Client and server never know each other; the session knows both, and the pool
+ * they meet in. A request's way, with the functions as arrows:
+ *
+ *   client bytes --request_take--> (judge) --session_seek--> pool_join
+ *        `-- held while it waits --'                            |
+ *   server <--outbox-- request_take <--session_attach-- served -'
+ *   server bytes --reply_take--> client ... ReadyForQuery 'I', nothing owed
+ *        `--session_detach--> pool_give_back
+ *
+ * In session mode the server is found at login and kept until the client leaves.
+ * Owner: itself; freed when its client's stream is closed. Thread: its worker's.
+ */
+#ifndef SLUICE_PROXY_SESSION_H
+#define SLUICE_PROXY_SESSION_H
+
+#include "proxy/cancel.h"
+#include "proxy/client.h"
+#include "proxy/pool.h"
+
+struct session {
+    struct client client; /* first: a client is its session */
+    struct server *server;
+    struct pool *pool;
+    struct pool_ticket ticket;
+    struct buf pairs; /* startup parameters for its server */
+    struct cancel_entry cancel;
+    uint64_t attached_ms;
+    const char *pinned; /* why it keeps its server; NULL: it does not */
+    bool keeps_server;  /* session mode */
+    bool discarding;    /* our refusal: the client's messages are dropped up to a Sync */
+    bool sending;       /* the message under way goes to the server, rest included */
+    bool farewell;      /* the server's FATAL has been passed on: say no more */
+};
+
+/* A new connection, already accepted. Closes the socket when there is no memory. */
+void session_accept(struct env *env, int fd, const struct address *from, uint16_t listen);
+
+/* Finds a server for a request that is held: at once (true), or when the pool serves it. */
+bool session_seek(struct session *s);
+
+/* Gives the server back, or lets it be cleaned first. */
+void session_detach(struct session *s);
+
+/* Tells the client of an error in its proper place and closes the connection if it is FATAL. */
+void session_refuse(struct session *s, const struct err *err);
+
+/* After each turn of replies: gives the server back when it is free for others. */
+void session_replied(struct session *s);
+
+/* Nothing is under way: the client may be told to go without losing anything. */
+bool session_is_idle(const struct session *s);
+
+/* The query under way or in line is cancelled, as CancelRequest asks. */
+void session_cancel(struct session *s);
+
+const struct pool_events *session_pool_events(void);
+
+static inline struct session *session_of(struct client *c) { return (struct session *)c; }
+
+#endif

@@ -1,0 +1,104 @@
+#include "proxy/shared.h"
+
+#include "auth/throttle.h"
+#include "proxy/random.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct shared *shared_new(void)
+{
+    struct shared *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->seed = (struct map_seed){ random_u64(), random_u64() };
+    s->throttle = throttle_new(s->seed);
+    if (!s->throttle) {
+        free(s);
+        return NULL;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    random_bytes(s->user_key, sizeof s->user_key);
+    return s;
+}
+
+void shared_free(struct shared *s)
+{
+    if (!s) return;
+    while (s->clusters) {
+        struct cluster *c = s->clusters;
+        s->clusters = c->next;
+        free(c->name);
+        free(c);
+    }
+    throttle_free(s->throttle);
+    pthread_mutex_destroy(&s->lock);
+    explicit_bzero(s, sizeof *s);
+    free(s);
+}
+
+static struct cluster *new_cluster(const char *name)
+{
+    struct cluster *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->name = strdup(name);
+    if (!c->name) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+struct cluster *shared_cluster(struct shared *s, const char *name)
+{
+    pthread_mutex_lock(&s->lock);
+    struct cluster *c = s->clusters;
+    while (c && strcmp(c->name, name) != 0) c = c->next;
+    if (!c && (c = new_cluster(name))) {
+        c->next = s->clusters;
+        s->clusters = c;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return c;
+}
+
+bool cluster_take(struct cluster *c, unsigned limit)
+{
+    unsigned n = atomic_load(&c->connections);
+    while (n < limit)
+        if (atomic_compare_exchange_weak(&c->connections, &n, n + 1)) return true;
+    return false;
+}
+
+void cluster_put(struct cluster *c) { atomic_fetch_sub(&c->connections, 1); }
+
+static struct slice address_bytes(const struct address *a)
+{
+    static const size_t sizes[] = { [ADDRESS_UNIX] = 0, [ADDRESS_V4] = 4, [ADDRESS_V6] = 16 };
+    return slice_of(a->bytes, sizes[a->family]);
+}
+
+bool shared_may_log_in(struct shared *s, const struct address *from, struct slice user,
+                       uint64_t now_ms, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    bool refused = throttle_refuses(s->throttle, address_bytes(from), user, now_ms);
+    pthread_mutex_unlock(&s->lock);
+    return refused ? err_set(err, ERR_TOO_MANY_LOGINS, "") : true;
+}
+
+uint32_t shared_login_failed(struct shared *s, const struct address *from, struct slice user,
+                             uint64_t now_ms)
+{
+    pthread_mutex_lock(&s->lock);
+    throttle_failed(s->throttle, address_bytes(from), user, now_ms);
+    uint32_t delay_ms = throttle_delay_ms(s->throttle, address_bytes(from), now_ms);
+    pthread_mutex_unlock(&s->lock);
+    return delay_ms;
+}
+
+void shared_login_succeeded(struct shared *s, const struct address *from, struct slice user)
+{
+    pthread_mutex_lock(&s->lock);
+    throttle_succeeded(s->throttle, address_bytes(from), user);
+    pthread_mutex_unlock(&s->lock);
+}

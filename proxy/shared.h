@@ -1,0 +1,65 @@
+/* shared: what all workers share, and how.
+ *
+ * Few things are: each is either immutable, one atomic, or behind a lock that is
+ * never taken on a query's path. Lives as long as the process.
+ */
+#ifndef SLUICE_PROXY_SHARED_H
+#define SLUICE_PROXY_SHARED_H
+
+#include "protocol/err.h"
+#include "protocol/map.h"
+#include "protocol/slice.h"
+#include "proxy/address.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct throttle;
+struct worker;
+
+/* A cluster across configurations. The budget is exact: every server connection of every pool
+ * of every worker takes one before it is dialled. */
+struct cluster {
+    struct cluster *next;
+    char *name;
+    atomic_uint connections;
+};
+
+struct shared {
+    pthread_mutex_t lock; /* throttle, clusters */
+    struct throttle *throttle;
+    struct cluster *clusters;
+    struct map_seed seed;
+    uint8_t user_key[32]; /* of this process: makes the salts of users who do not exist */
+    atomic_uint clients;
+    atomic_ullong next_id; /* connection ids, clients and servers alike */
+    atomic_bool draining;
+    atomic_uint running; /* workers whose loop has not ended */
+    struct worker **workers;
+    unsigned n_workers;
+};
+
+struct shared *shared_new(void);
+void shared_free(struct shared *s);
+
+static inline uint64_t shared_next_id(struct shared *s)
+{
+    return atomic_fetch_add(&s->next_id, 1) + 1;
+}
+
+/* The cluster of that name, made when it is new; NULL when memory ran out. Any thread. */
+struct cluster *shared_cluster(struct shared *s, const char *name);
+
+/* Takes a connection from the budget; false when `limit` are out. Any thread. */
+bool cluster_take(struct cluster *c, unsigned limit);
+void cluster_put(struct cluster *c);
+
+/* Failed logins slow their address down. Any thread. */
+bool shared_may_log_in(struct shared *s, const struct address *from, struct slice user,
+                       uint64_t now_ms, struct err *err);
+/* Returns how long to hold the answer back. */
+uint32_t shared_login_failed(struct shared *s, const struct address *from, struct slice user,
+                             uint64_t now_ms);
+void shared_login_succeeded(struct shared *s, const struct address *from, struct slice user);
+
+#endif

@@ -1,0 +1,96 @@
+#include "proxy/startup_pairs.h"
+
+#include "protocol/startup.h"
+
+enum key_class { UNKNOWN, OURS, FORWARD, VERSION, LABEL };
+
+static const struct {
+    const char *name;
+    enum key_class class;
+} keys[] = {
+#define STARTUP_KEY(name, class) { #name, class },
+#include "proxy/startup_key.def"
+#undef STARTUP_KEY
+};
+
+enum { KEYS = sizeof keys / sizeof keys[0] };
+
+static size_t key_number(struct slice name)
+{
+    size_t i = 0;
+    while (i < KEYS && !slice_is_nocase(name, keys[i].name)) i++;
+    return i;
+}
+
+/* The last value of each known key; a later one wins, as in PostgreSQL. */
+struct sorting {
+    struct buf text; /* option values are unescaped into here */
+    uint32_t at[KEYS];
+};
+
+static void note(struct sorting *sort, size_t key, struct slice value)
+{
+    /* Offsets, not pointers: the text moves as it grows. */
+    sort->at[key] = sort->text.len + 1;
+    buf_add_slice(&sort->text, value);
+    buf_add_u8(&sort->text, 0);
+}
+
+static void ignore(struct startup_wishes *out, struct slice name)
+{
+    if (out->n_ignored < STARTUP_IGNORED_MAX) out->ignored[out->n_ignored++] = name;
+}
+
+static void sort_options(struct sorting *sort, struct slice options)
+{
+    struct startup_option option;
+    bool bad;
+    while (startup_next_option(&options, &option, &bad)) {
+        if (bad) continue;
+        size_t key = key_number(option.name);
+        if (key < KEYS && keys[key].class == FORWARD) note(sort, key, option.value);
+    }
+}
+
+bool startup_wishes(struct slice parameters, struct startup_wishes *out)
+{
+    struct sorting sort = { 0 };
+    struct slice name, value, at = parameters;
+    *out = (struct startup_wishes){ 0 };
+    struct slice options = startup_get(parameters, "options");
+    if (options.at) sort_options(&sort, options);
+    while (startup_next(&at, &name, &value)) {
+        size_t key = key_number(name);
+        if (key < KEYS && (keys[key].class == FORWARD || keys[key].class == VERSION))
+            note(&sort, key, value);
+        else if (key == KEYS && !slice_starts(name, "_pq_."))
+            ignore(out, name);
+        if (key < KEYS && keys[key].class == VERSION) out->version = value;
+    }
+    for (size_t key = 0; key < KEYS; key++) {
+        if (!sort.at[key] || sort.text.failed) continue;
+        buf_add_str(&out->pairs, keys[key].name);
+        buf_add_u8(&out->pairs, 0);
+        buf_add_str(&out->pairs, sort.text.at + sort.at[key] - 1);
+        buf_add_u8(&out->pairs, 0);
+    }
+    bool ok = !sort.text.failed && !out->pairs.failed;
+    buf_fini(&sort.text);
+    return ok;
+}
+
+void startup_pairs_remove(struct buf *pairs, struct slice name)
+{
+    uint32_t at = 0;
+    while (at < pairs->len) {
+        struct slice key = slice_str(pairs->at + at);
+        struct slice value = slice_str(key.at + key.len + 1);
+        uint32_t size = (uint32_t)(key.len + 1 + value.len + 1);
+        if (slice_eq(key, name)) {
+            memmove(pairs->at + at, pairs->at + at + size, pairs->len - at - size);
+            pairs->len -= size;
+            return;
+        }
+        at += size;
+    }
+}

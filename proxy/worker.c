@@ -1,0 +1,336 @@
+#include "proxy/worker.h"
+
+#include "proxy/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct worker_listener {
+    struct listen listen;
+    struct worker *worker;
+    uint16_t index; /* in config->listen */
+};
+
+/* ---- mail ----------------------------------------------------------------------------------- */
+
+struct order {
+    struct mail mail;
+    enum { ORDER_STOP, ORDER_STOP_NOW, ORDER_RELOAD, ORDER_WAY, ORDER_CANCEL } kind;
+    struct realm *realm;
+    struct cluster *cluster;
+    uint32_t pid;
+    uint8_t key[CANCEL_KEY_BYTES];
+};
+
+static void deliver(struct mail *mail, void *owner);
+
+static struct order *new_order(int kind)
+{
+    struct order *o = calloc(1, sizeof *o);
+    if (!o) return NULL;
+    o->mail.deliver = deliver;
+    o->kind = kind;
+    return o;
+}
+
+/* A worker that has stopped takes no orders any more, and needs none. */
+static void post(struct worker *w, struct order *o)
+{
+    if (o && !mailbox_post(&w->mailbox, &o->mail)) {
+        if (o->realm) realm_unref(o->realm);
+        free(o);
+    }
+}
+
+/* ---- listening ------------------------------------------------------------------------------ */
+
+static void on_accept(struct listen *l, int fd, const union socket_address *peer)
+{
+    struct worker_listener *listener = list_item(l, struct worker_listener, listen);
+    struct env *env = &listener->worker->env;
+    struct address from = address_of(&peer->any);
+    if (!realm_lets_in(env->realm, &from)) {
+        /* Nobody from there may enter: no byte is read, and none is written. */
+        char text[ADDRESS_TEXT_MAX];
+        metrics_add(&env->metrics, METRIC_clients_turned_away, 1);
+        log_event(env->log, LOG_INFO, "client.turned_away",
+                  LOG_TEXT("from", address_text(&from, text)), LOG_TEXT("why", "no access rule"),
+                  LOG_END);
+        close(fd);
+        return;
+    }
+    session_accept(env, fd, &from, listener->index);
+}
+
+static void on_trouble(struct listen *l, uint64_t refused, const struct err *err)
+{
+    struct worker_listener *listener = list_item(l, struct worker_listener, listen);
+    struct env *env = &listener->worker->env;
+    metrics_add(&env->metrics, METRIC_clients_turned_away, refused);
+    log_event(env->log, LOG_ERROR, "listen.trouble", LOG_U64("refused", refused),
+              LOG_TEXT("why", err->message), LOG_TEXT("hint", err->hint), LOG_END);
+}
+
+static void on_listen_closed(struct listen *l)
+{
+    struct worker_listener *listener = list_item(l, struct worker_listener, listen);
+    listener->worker->n_listening--;
+}
+
+static const struct listen_events listen_events = {
+    .on_accept = on_accept,
+    .on_trouble = on_trouble,
+    .on_closed = on_listen_closed,
+};
+
+static bool open_listener(struct worker *w, uint16_t index, struct err *err)
+{
+    const struct config *config = w->env.realm->config;
+    const struct config_address *at = &config->listen[index].address;
+    /* A unix path can have one listener only: the first worker's. */
+    if (at->is_unix && w->index > 0) return true;
+    char text[SOCKET_TEXT_BYTES];
+    snprintf(text, sizeof text, "%s%s", at->is_unix ? "unix:" : "", at->host);
+    union socket_address address;
+    if (!socket_address_parse(&address, slice_str(text), at->port))
+        return err_set(err, ERR_CONFIG, "listen[%u].address: \"%s\" is no numeric address", index,
+                       at->text);
+    struct listen_options options = {
+        .keepalive = {
+            .idle_s = (uint32_t)(config->limits.keepalive_idle_ms / 1000),
+            .interval_s = (uint32_t)(config->limits.keepalive_interval_ms / 1000),
+            .probes = config->limits.keepalive_count,
+        },
+        .exclusive = at->is_unix,
+    };
+    struct worker_listener *l = &w->listeners[w->n_listening];
+    l->worker = w;
+    l->index = index;
+    if (!listen_open(&l->listen, &w->loop, &address, &options, &listen_events, err)) return false;
+    w->n_listening++;
+    w->n_listeners++;
+    return true;
+}
+
+static void stop_listening(struct worker *w)
+{
+    for (size_t i = 0; i < w->n_listeners; i++) listen_close(&w->listeners[i].listen);
+    w->n_listeners = 0;
+}
+
+/* ---- pools ---------------------------------------------------------------------------------- */
+
+struct pool *worker_pool(struct worker *w, const struct pool_setup *setup)
+{
+    struct buf key = { 0 };
+    pool_key(setup, &key);
+    struct pool *p = key.failed ? NULL : map_get(&w->pools, buf_slice(&key));
+    if (!p && !key.failed) {
+        p = pool_new(&w->env, session_pool_events(), setup, buf_slice(&key));
+        if (p && !map_put(&w->pools, slice_str(p->key), p)) {
+            struct err err;
+            err_set(&err, ERR_OUT_OF_MEMORY, "");
+            pool_close(p, &err);
+            p = NULL;
+        }
+    }
+    buf_fini(&key);
+    return p;
+}
+
+static void close_pools(struct worker *w)
+{
+    struct err err;
+    err_set(&err, ERR_SHUTTING_DOWN, "");
+    uint32_t at = 0;
+    struct pool *p;
+    while ((p = map_next(&w->pools, &at))) pool_close(p, &err);
+    struct map_seed seed = w->pools.seed;
+    map_fini(&w->pools);
+    map_init(&w->pools, seed);
+}
+
+void worker_ask_way(struct worker *w, struct cluster *cluster)
+{
+    struct shared *shared = w->env.shared;
+    for (unsigned i = 0; i < shared->n_workers; i++) {
+        struct order *o = new_order(ORDER_WAY);
+        if (o) o->cluster = cluster;
+        post(shared->workers[i], o);
+    }
+}
+
+static void give_way(struct worker *w, const struct cluster *cluster)
+{
+    uint32_t at = 0;
+    struct pool *p;
+    while ((p = map_next(&w->pools, &at)))
+        if (p->target.cluster->shared == cluster && pool_give_way(p)) return;
+}
+
+/* ---- cancel --------------------------------------------------------------------------------- */
+
+static bool cancel_here(struct worker *w, uint32_t pid, struct slice key)
+{
+    struct session *s = cancel_find(&w->cancels, pid, key);
+    if (s) session_cancel(s);
+    return s != NULL;
+}
+
+void worker_cancel(struct worker *w, uint32_t pid, struct slice key)
+{
+    struct shared *shared = w->env.shared;
+    if (cancel_here(w, pid, key)) return;
+    if (key.len != CANCEL_KEY_BYTES) return;
+    for (unsigned i = 0; i < shared->n_workers; i++) {
+        if (shared->workers[i] == w) continue;
+        struct order *o = new_order(ORDER_CANCEL);
+        if (o) {
+            o->pid = pid;
+            memcpy(o->key, key.at, CANCEL_KEY_BYTES);
+        }
+        post(shared->workers[i], o);
+    }
+}
+
+/* ---- reload and stop ------------------------------------------------------------------------ */
+
+static void reload(struct worker *w, struct realm *realm)
+{
+    struct realm *before = w->env.realm;
+    w->env.realm = realm;
+    uint32_t at = 0;
+    struct pool *p;
+    while ((p = map_next(&w->pools, &at))) pool_retune(p, realm, &realm->config->pool);
+    realm_unref(before);
+}
+
+/* Clients between transactions are told to go; the others when they get there, or at the deadline.
+ */
+static void say_goodbye(struct worker *w, bool now)
+{
+    struct err err;
+    err_set(&err, ERR_SHUTTING_DOWN, "");
+    err_hint(&err, "connect again");
+    list_each(node, &w->sessions)
+    {
+        struct client *c = list_item(node, struct client, node);
+        if (c->state >= CLIENT_LEAVING) continue;
+        if (now || session_is_idle(session_of(c))) client_refuse(c, &err);
+    }
+}
+
+static void on_mailbox_closed(struct mailbox *m) { (void)m; }
+
+static void close_mailbox(struct worker *w)
+{
+    w->over = true;
+    mailbox_close(&w->mailbox, on_mailbox_closed);
+}
+
+static void maybe_over(struct worker *w)
+{
+    if (!w->stopping || !list_is_empty(&w->sessions)) return;
+    close_pools(w);
+    if (metrics_get(&w->env.metrics, METRIC_servers) == 0 && w->n_listening == 0) close_mailbox(w);
+}
+
+static void on_tick(struct wheel_node *node)
+{
+    struct worker *w = list_item(node, struct worker, tick);
+    say_goodbye(w, w->stopping_now);
+    maybe_over(w);
+    if (!w->over) wheel_set(&w->env.streams.wheel, &w->tick, WHEEL_TICK_MS);
+}
+
+static void stop(struct worker *w, bool now)
+{
+    stop_listening(w);
+    w->stopping = true;
+    w->stopping_now |= now;
+    on_tick(&w->tick);
+}
+
+static void deliver(struct mail *mail, void *owner)
+{
+    struct worker *w = owner;
+    struct order *o = list_item(mail, struct order, mail);
+    switch (o->kind) {
+    case ORDER_STOP: stop(w, false); break;
+    case ORDER_STOP_NOW: stop(w, true); break;
+    case ORDER_RELOAD: reload(w, o->realm); break;
+    case ORDER_WAY: give_way(w, o->cluster); break;
+    case ORDER_CANCEL: cancel_here(w, o->pid, slice_of(o->key, sizeof o->key)); break;
+    }
+    free(o);
+}
+
+void worker_stop(struct worker *w, bool now)
+{
+    post(w, new_order(now ? ORDER_STOP_NOW : ORDER_STOP));
+}
+
+void worker_reload(struct worker *w, struct realm *realm)
+{
+    struct order *o = new_order(ORDER_RELOAD);
+    if (o) o->realm = realm_ref(realm);
+    post(w, o);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct realm *realm,
+                 struct log *log, struct err *err)
+{
+    memset(w, 0, sizeof *w);
+    w->index = index;
+    uv_loop_init(&w->loop);
+    w->env = (struct env){ .log = log, .worker = w, .shared = shared };
+    if (!stream_loop_init(&w->env.streams, &w->loop)) return err_set(err, ERR_OUT_OF_MEMORY, "");
+    w->env.realm = realm_ref(realm);
+    list_init(&w->sessions);
+    map_init(&w->pools, shared->seed);
+    map_init(&w->cancels, shared->seed);
+    if (!mailbox_open(&w->mailbox, &w->loop, w))
+        return err_set(err, ERR_INTERNAL, "no descriptor for the worker's mailbox");
+    wheel_node_init(&w->tick, on_tick);
+    w->listeners = calloc(realm->config->n_listen, sizeof *w->listeners);
+    if (!w->listeners) return err_set(err, ERR_OUT_OF_MEMORY, "");
+    for (uint16_t i = 0; i < realm->config->n_listen; i++)
+        if (!open_listener(w, i, err)) return false;
+    return true;
+}
+
+static void run(void *arg)
+{
+    struct worker *w = arg;
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    atomic_fetch_sub(&w->env.shared->running, 1);
+    w->on_over(w->on_over_owner);
+}
+
+bool worker_start(struct worker *w)
+{
+    atomic_fetch_add(&w->env.shared->running, 1);
+    w->started = uv_thread_create(&w->thread, run, w) == 0;
+    if (!w->started) atomic_fetch_sub(&w->env.shared->running, 1);
+    return w->started;
+}
+
+void worker_join(struct worker *w)
+{
+    if (w->started) {
+        uv_thread_join(&w->thread);
+    } else {
+        stop_listening(w);
+        close_mailbox(w);
+    }
+    stream_loop_fini(&w->env.streams);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&w->loop);
+    realm_unref(w->env.realm);
+    map_fini(&w->pools);
+    map_fini(&w->cancels);
+    free(w->listeners);
+}

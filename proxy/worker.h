@@ -1,0 +1,58 @@
+/* worker: one thread, one loop, and everything that lives on it.
+ *
+ * Listeners, sessions, pools, buffers: all of a worker's are touched by its own
+ * thread only. Other threads reach it through its mailbox.
+ */
+#ifndef SLUICE_PROXY_WORKER_H
+#define SLUICE_PROXY_WORKER_H
+
+#include "proxy/cancel.h"
+#include "proxy/io/listen.h"
+#include "proxy/io/mailbox.h"
+#include "proxy/outbox.h"
+#include "proxy/pool.h"
+#include "proxy/realm.h"
+#include "proxy/shared.h"
+
+struct worker_listener;
+
+struct worker {
+    struct env env;
+    uv_loop_t loop;
+    uv_thread_t thread;
+    unsigned index;
+    struct mailbox mailbox;
+    struct worker_listener *listeners;
+    size_t n_listeners, n_listening; /* open; open or still closing */
+    struct list sessions;            /* clients, by client.node */
+    struct map pools;                /* by key */
+    struct map cancels;              /* sessions by cancel key */
+    struct outbox to_server, to_client;
+    struct wheel_node tick; /* while it stops */
+    bool started, stopping, stopping_now, over;
+    void (*on_over)(void *owner); /* its loop has ended; called on its thread */
+    void *on_over_owner;
+};
+
+/* Makes a worker and opens its listeners; false with `err`. The thread is not started yet. */
+bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct realm *realm,
+                 struct log *log, struct err *err);
+bool worker_start(struct worker *w);
+
+/* From another thread. stop: closes listeners, says goodbye to idle clients, and ends when the last
+ * is gone, or at once when `now`. join: waits for the thread and frees everything. */
+void worker_stop(struct worker *w, bool now);
+void worker_reload(struct worker *w, struct realm *realm);
+void worker_join(struct worker *w);
+
+/* The pool for a setup, made when it is new; NULL when memory ran out. */
+struct pool *worker_pool(struct worker *w, const struct pool_setup *setup);
+
+/* A pool of this cluster found its budget spent: pools of all workers are asked to close an idle
+ * server. */
+void worker_ask_way(struct worker *w, struct cluster *cluster);
+
+/* A CancelRequest: offered to all workers, this one first. */
+void worker_cancel(struct worker *w, uint32_t pid, struct slice key);
+
+#endif
