@@ -38,7 +38,7 @@ else
 OPTIMISE := -O1 -g
 endif
 HARDEN_OK := $(shell for f in $(HARDEN); do echo 'int x;' | $(CC) $$f -Werror -xc -c - -o /dev/null 2>/dev/null && echo $$f; done)
-CFLAGS  += -std=gnu17 -I. $(OPTIMISE) $(WARNINGS) $(HARDEN_OK) $(SANFLAGS) -DSLUICE_VERSION='"$(VERSION)"' -MMD -MP
+CFLAGS  += -std=gnu17 -D_GNU_SOURCE= -I. $(OPTIMISE) $(WARNINGS) $(HARDEN_OK) $(SANFLAGS) -DSLUICE_VERSION='"$(VERSION)"' -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SANFLAGS)
 
 # What each layer may link: the fence that `make lint` checks again by include.
