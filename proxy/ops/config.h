@@ -131,5 +131,8 @@ bool config_role_is_unrestricted(const struct config_role *role);
 #define END_CHOICES(set)
 #include "proxy/ops/config.def"
 
+/* The reference, as Markdown, and a JSON Schema (draft-07) of the document. */
+void config_describe(struct buf *out);
+void config_schema(struct buf *out);
 
 #endif

@@ -71,8 +71,11 @@ static void check_file(const struct check *c, const void *section, const char *k
 /* A secret that cannot be read here may be readable where the proxy runs: a warning. */
 static void check_secret(const struct check *c, const struct secret_ref *ref, const char *key)
 {
-    if (!c->world->has_files || ref->kind != SECRET_FILE || access(ref->text, R_OK) == 0) return;
-    warning(c, ref->line, "%s: cannot read %s: %s", key, ref->text, strerror(errno));
+    if (!c->world->has_files || ref->kind != SECRET_FILE) return;
+    if (access(ref->text, R_OK) != 0)
+        warning(c, ref->line, "%s: cannot read %s: %s", key, ref->text, strerror(errno));
+    else if (secret_file_is_exposed(ref->text))
+        warning(c, ref->line, "%s: everybody may read %s", key, ref->text);
 }
 
 /* A private key, which TLS needs at once. */
@@ -82,6 +85,8 @@ static void check_key(const struct check *c, const struct secret_ref *ref)
         error(c, ref->line, "key: a verifier is no private key");
     else if (c->world->has_files && ref->kind == SECRET_FILE && access(ref->text, R_OK) != 0)
         error(c, ref->line, "key: cannot read %s: %s", ref->text, strerror(errno));
+    else
+        check_secret(c, ref, "key");
 }
 
 /* ---- addresses -------------------------------------------------------------------------------*/

@@ -9,7 +9,8 @@
 #define CHOICES(set)                    static const struct config_choice words_##set[] = {
 #define CHOICE(set, id, text, sentence) { text, sentence },
 #define END_CHOICES(set)                                                                           \
-    }; \
+    }                                                                                              \
+    ;                                                                                              \
     static const struct config_choices choices_##set = {                                           \
         #set, words_##set, sizeof words_##set / sizeof *words_##set                                \
     };
@@ -83,7 +84,8 @@
       .is_live = when,                                                                             \
       .sentence = about },
 #define END(id)                                                                                    \
-    }; \
+    }                                                                                              \
+    ;                                                                                              \
     static const struct config_section section_##id = {                                            \
         .name = #id,                                                                               \
         .sentence = about_##id,                                                                    \

@@ -27,4 +27,25 @@ struct secret_ref {
     char *text;    /* owned by the configuration */
 };
 
+struct env_file;
+
+enum { SECRET_CAP_BYTES = 64 * 1024 };
+
+/* Appends the secret to `out`, at most SECRET_CAP_BYTES, without the newline that ends a file; the
+ * caller wipes `out`. `env` may be NULL: the environment alone. Reads files: not for a loop's
+ * thread. False with err set (ERR_CONFIG, says what to do, never the secret): it is absent, not
+ * set, unreadable, empty, or lies in AWS (secret_needs_aws), which this function cannot reach. */
+bool secret_resolve(const struct secret_ref *ref, const struct env_file *env, struct buf *out,
+                    struct err *err);
+
+/* Whether only AWS can say it. */
+bool secret_needs_aws(const struct secret_ref *ref);
+
+/* Whether a file is there and others than its owner and group may read it. */
+bool secret_file_is_exposed(const char *path);
+
+/* "env:NAME", "file:/path", "a SCRAM-SHA-256 verifier": the reference for a log or SHOW, never the
+ * secret. `text` is filled and returned. */
+const char *secret_describe(const struct secret_ref *ref, char *text, size_t cap_bytes);
+
 #endif

@@ -1,0 +1,66 @@
+#include "proxy/command/command.h"
+
+#include "proxy/ops/config.h"
+#include "proxy/ops/env_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A variable that is not set here may be set where the proxy runs: a warning. */
+static void look_for_variable(const struct secret_ref *ref, const struct env_file *env,
+                              struct problems *problems)
+{
+    if (ref->kind == SECRET_ENV && !env_file_get(env, ref->text))
+        problem_warning(problems, ref->line, "the variable %s is not set", ref->text);
+}
+
+static void look_for_variables(const struct config *config, const struct env_file *env,
+                               struct problems *problems)
+{
+    for (size_t i = 0; i < config->n_clusters; i++) {
+        const struct config_cluster *cluster = &config->clusters[i];
+        look_for_variable(&cluster->aws.external_id, env, problems);
+        for (size_t j = 0; j < cluster->credentials.users.count; j++)
+            look_for_variable(&cluster->credentials.users.items[j].secret, env, problems);
+    }
+    for (size_t i = 0; i < config->n_users; i++)
+        look_for_variable(&config->users[i].password, env, problems);
+    look_for_variable(&config->routes.cache_password, env, problems);
+    look_for_variable(&config->routes.signing_key, env, problems);
+}
+
+static void print(const struct problems *problems, const char *path)
+{
+    struct buf text = { 0 };
+    problems_print(problems, path, &text);
+    command_print(&text);
+}
+
+/* The problems of the configuration, then those of the env_file that it names. */
+static size_t check(const char *path)
+{
+    struct problems problems = { 0 }, env_problems = { 0 };
+    struct env_file *env = NULL;
+    struct config *config = config_load(path, &problems);
+    if (config && config->env_file) env = env_file_load(config->env_file, &env_problems);
+    if (config) look_for_variables(config, env, &problems);
+    problems_sort(&problems);
+    print(&problems, path);
+    if (config && config->env_file) print(&env_problems, config->env_file);
+    size_t errors = problems.errors + env_problems.errors;
+    env_file_free(env);
+    config_unref(config);
+    problems_fini(&env_problems);
+    problems_fini(&problems);
+    return errors;
+}
+
+int command_check(int argc, char **argv)
+{
+    struct options_check options;
+    if (command_parse(argc, argv, &options, 0) < 0) return STATUS_USAGE;
+    if (!options.config) return command_misused(argv[0], "--config FILE is missing");
+    if (check(options.config) > 0) return STATUS_NOT_FINE;
+    if (!options.quiet) printf("%s: fine\n", options.config);
+    return STATUS_FINE;
+}

@@ -1,0 +1,74 @@
+#include "proxy/command/command.h"
+
+#include "protocol/err.h"
+#include "protocol/message.h"
+#include "protocol/nearest.h"
+#include "proxy/ops/config.h"
+
+/* ---- errors ----------------------------------------------------------------------------------*/
+
+static void describe_errors(struct buf *out)
+{
+    buf_add_str(out, "| name | SQLSTATE | severity | retry | message |\n|---|---|---|---|---|\n");
+    for (unsigned code = ERR_NONE + 1; code < ERR_COUNT; code++)
+        buf_addf(out, "| %s | %s | %s | %s | %s |\n", err_name(code), err_sqlstate(code),
+                 err_severity(code), err_is_retriable(code) ? "yes" : "no", err_text(code));
+}
+
+/* ---- messages --------------------------------------------------------------------------------*/
+
+static void describe_direction(struct buf *out, const char *title, const struct message_spec *specs)
+{
+    buf_addf(out, "| %s | byte | body, bytes |\n|---|---|---|\n", title);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        const struct message_spec *spec = &specs[byte];
+        if (!spec->name) continue;
+        buf_addf(out, "| %s | `%c` | %u", spec->name, (int)byte, spec->min);
+        if (spec->max == MESSAGE_MAX)
+            buf_add_str(out, " or more");
+        else if (spec->max > spec->min)
+            buf_addf(out, " to %u", spec->max);
+        buf_add_str(out, " |\n");
+    }
+}
+
+static void describe_messages(struct buf *out)
+{
+    describe_direction(out, "client to server", frontend_specs);
+    buf_add_str(out, "\n");
+    describe_direction(out, "server to client", backend_specs);
+}
+
+/* ---- the command -----------------------------------------------------------------------------*/
+
+static const struct page {
+    const char *name;
+    void (*describe)(struct buf *out);
+} PAGES[] = {
+    { "config", config_describe },
+    { "errors", describe_errors },
+    { "messages", describe_messages },
+};
+
+int command_describe(int argc, char **argv)
+{
+    struct options_describe options;
+    struct buf text = { 0 };
+    int n = command_parse(argc, argv, &options, 1);
+    if (n < 0) return STATUS_USAGE;
+    if (n != 1) return command_misused(argv[0], "say which page");
+    struct nearest nearest = { .word = slice_str(argv[1]) };
+    for (size_t i = 0; i < sizeof PAGES / sizeof *PAGES; i++) {
+        if (!slice_is(nearest.word, PAGES[i].name)) {
+            nearest_offer(&nearest, slice_str(PAGES[i].name));
+            continue;
+        }
+        if (options.schema && PAGES[i].describe != config_describe)
+            return command_misused(argv[0], "--schema goes with config");
+        (options.schema ? config_schema : PAGES[i].describe)(&text);
+        return command_print(&text);
+    }
+    return command_misused(argv[0], "no page \"%s\"%s%.*s%s", argv[1],
+                           nearest.best.len ? "; did you mean " : "", SLICE_ARG(nearest.best),
+                           nearest.best.len ? "?" : "");
+}
