@@ -303,13 +303,13 @@ bool route_builder_text(struct route_builder *b, enum route_text which, struct s
     return !b->failed || out_of_memory(b, e);
 }
 
-bool route_builder_pool(struct route_builder *b, const struct route_pool *pool)
+bool route_builder_pool(struct route_builder *b, struct slice json, struct err *e)
 {
-    const int64_t fields[] = { pool->mode, pool->size, pool->wait_timeout_ms,
-                               pool->server_idle_timeout_ms, pool->server_lifetime_ms };
-    b->rule.pool = *pool;
-    hash_in(b, "pool", slice_of(fields, sizeof fields));
-    return true;
+    if (json.len > ROUTE_POOL_BYTES)
+        return err_set(e, ERR_INVALID_VALUE, "is longer than %d bytes", ROUTE_POOL_BYTES);
+    b->rule.pool = intern(b, json);
+    hash_in(b, "pool", json);
+    return !b->failed || out_of_memory(b, e);
 }
 
 bool route_builder_local_answer(struct route_builder *b, struct slice name, struct err *e)
@@ -328,13 +328,10 @@ bool route_builder_local_answer(struct route_builder *b, struct slice name, stru
 static bool actions_check(const struct route_builder *b, struct err *e)
 {
     const struct rule *r = &b->rule;
-    const struct route_pool *p = &r->pool;
     bool to = b->to.count > 0, deny = r->deny.len > 0;
-    bool pool = p->mode || p->size || p->wait_timeout_ms || p->server_idle_timeout_ms ||
-                p->server_lifetime_ms;
     const char *at_login_only = r->db_user.len           ? "db_user"
                                 : r->database.len        ? "database"
-                                : pool                   ? "pool"
+                                : r->pool.len            ? "pool"
                                 : deny                   ? "deny"
                                 : b->local_answers.count ? "local_answers"
                                                          : NULL;
@@ -348,7 +345,7 @@ static bool actions_check(const struct route_builder *b, struct err *e)
         return err_set(e, ERR_CONFIG, "does nothing: give it \"to\" or \"query_group\"");
     if (r->is_login && !to && !deny)
         return err_set(e, ERR_CONFIG, "leads nowhere: give it \"to\" or \"deny\"");
-    if (deny && (to || r->db_user.len || r->database.len || pool || r->query_group.len ||
+    if (deny && (to || r->db_user.len || r->database.len || r->pool.len || r->query_group.len ||
                  b->local_answers.count))
         return err_set(e, ERR_CONFIG, "\"deny\" excludes every other action");
     return true;

@@ -20,6 +20,7 @@ struct route_builder;
 enum {
     ROUTE_RULES_MAX = 100000,
     ROUTE_EXPRESSIONS_MAX = 10000,
+    ROUTE_POOL_BYTES = 8192,
     ROUTE_NAME_BYTES = 512, /* ids, names, globs, texts */
 };
 
@@ -53,7 +54,10 @@ enum route_text {
 
 bool route_builder_text(struct route_builder *b, enum route_text which, struct slice value,
                         struct err *e);
-bool route_builder_pool(struct route_builder *b, const struct route_pool *pool);
+
+/* The pool settings that the rule overrides, as the text of a JSON object; not looked into. */
+bool route_builder_pool(struct route_builder *b, struct slice json, struct err *e);
+
 bool route_builder_local_answer(struct route_builder *b, struct slice name, struct err *e);
 
 /* Ends the current rule: false if it does nothing, does two things that exclude each other, or

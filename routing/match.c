@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* memmem, memrchr */
 #include "routing/match.h"
 
 #include <arpa/inet.h>

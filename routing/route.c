@@ -134,9 +134,8 @@ void route_reason(const struct route_table *t, const struct route_decision *d, s
 
 const struct route_table *route_table_ref(const struct route_table *table)
 {
-    /* The count is the one thing in a table that changes. */
     struct route_table *t = (struct route_table *)table;
-    atomic_fetch_add_explicit(&t->references, 1, memory_order_relaxed);
+    __atomic_fetch_add(&t->references, 1, __ATOMIC_RELAXED);
     return table;
 }
 
@@ -145,7 +144,7 @@ void route_table_unref(const struct route_table *table)
     struct route_table *t = (struct route_table *)table;
     if (!t) return;
     /* Release what this thread read; the last one acquires all of it before it frees. */
-    if (atomic_fetch_sub_explicit(&t->references, 1, memory_order_acq_rel) != 1) return;
+    if (__atomic_fetch_sub(&t->references, 1, __ATOMIC_ACQ_REL) != 1) return;
     for (uint32_t i = 0; i < t->count; i++)
         for (uint32_t c = 0; c < t->rules[i].when_count; c++) {
             const struct condition *when = &t->rules[i].when[c];

@@ -74,20 +74,6 @@ enum route_outcome {
                      alarm */
 };
 
-/* Pool settings that a rule overrides; 0 and POOL_MODE_INHERIT: not given. */
-enum route_pool_mode {
-    POOL_MODE_INHERIT,
-    POOL_MODE_TRANSACTION,
-    POOL_MODE_SESSION,
-    POOL_MODE_STATEMENT
-};
-
-struct route_pool {
-    enum route_pool_mode mode;
-    uint32_t size;
-    int64_t wait_timeout_ms, server_idle_timeout_ms, server_lifetime_ms;
-};
-
 /* Slices point into the table and live as long as a reference to it, except db_user and database,
  * which may be the facts' own. An empty slice: not given. */
 struct route_decision {
@@ -100,7 +86,7 @@ struct route_decision {
     struct slice db_user, database;
     struct slice query_group; /* to set on the server */
     struct slice deny;
-    struct route_pool pool;
+    struct slice pool; /* the pool settings that the rule overrides, a JSON object as text */
     const struct slice *local_answers; /* what the proxy may answer by itself */
     uint32_t local_answer_count;
     uint32_t regex_limit_hits; /* expressions that ran out of budget: count them */

@@ -10,8 +10,6 @@
 #include "routing/route.h"
 #include "routing/zone.h"
 
-#include <stdatomic.h>
-
 enum condition_kind { FLAG, NAMES, NETWORKS, WEEKDAYS, HOURS, SHARE, VERBS, EXPRESSIONS };
 
 enum { FLAG_FALSE = 1, FLAG_TRUE = 2 };
@@ -54,14 +52,13 @@ struct rule {
 
     const struct slice *to;
     uint32_t to_count;
-    struct slice db_user, database, query_group, deny;
-    struct route_pool pool;
+    struct slice db_user, database, query_group, deny, pool;
     const struct slice *local_answers;
     uint32_t local_answer_count;
 };
 
 struct route_table {
-    _Atomic uint32_t references;
+    uint32_t references; /* atomic; the one thing that changes */
     struct arena arena;
     uint64_t version;
     const struct rule *rules;

@@ -83,8 +83,7 @@ static int32_t clock_time(struct reader *r, unsigned hours_high)
     return negative ? -s : s;
 }
 
-/* ---- the POSIX TZ string behind a TZif file (RFC 8536 §3.3, POSIX.1-2017 §8.3) ------------------
- */
+/* ---- the POSIX TZ string behind a TZif file (RFC 8536 §3.3, POSIX §8.3) -------------------- */
 
 static void abbreviation(struct reader *r)
 {

@@ -78,13 +78,18 @@ run: all
 	@tests/support/packages.sh build test
 	@deploy/run/run.sh
 
-bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load)
+bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load route)
+$(BUILD)/bench/route: tests/bench/route.c tests/unit/routes.h $(product)
+	$(call say,BENCH,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(product) $(LIBS)
 $(BUILD)/bench/%: tests/bench/%.c tests/bench/loop.h
 	$(call say,BENCH,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lssl -lcrypto
 bench: $(if $(wildcard proxy/main.c),all) bench-programs
 	@tests/support/packages.sh build bench
+	@$(BUILD)/bench/route
 	@tests/bench/bench.py
 
 install: all

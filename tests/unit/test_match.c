@@ -99,7 +99,7 @@ static void sets_find_names_and_globs(void **state)
 {
     (void)state;
     enum { NAMES = 1000 };
-    static char text[NAMES][8];
+    static char text[NAMES][16];
     static struct slice names[NAMES];
     for (int i = 0; i < NAMES; i++) {
         snprintf(text[i], sizeof text[i], "n%d", i * 2);
@@ -109,7 +109,7 @@ static void sets_find_names_and_globs(void **state)
     struct slice glob = S("x*");
     struct match_set set = { names, &glob, NAMES, 1 };
     for (int i = 0; i < 2 * NAMES; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "n%d", i);
         assert_int_equal(set_has(&set, slice_str(name)), i % 2 == 0);
     }

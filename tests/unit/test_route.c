@@ -256,7 +256,6 @@ static void actions_that_do_not_fit_are_refused(void **state)
     (void)state;
     struct err e;
     struct route_builder *b = begin();
-    struct route_pool pool = { .mode = POOL_MODE_SESSION };
     assert_true(route_builder_rule(b, slice_str("a"), 0, &e));
     assert_false(route_builder_end(b, &e)); /* leads nowhere */
     assert_true(route_builder_rule(b, slice_str("b"), 0, &e));
@@ -264,7 +263,7 @@ static void actions_that_do_not_fit_are_refused(void **state)
     assert_false(route_builder_end(b, &e)); /* does nothing */
     assert_true(route_builder_to(b, slice_str("x"), &e));
     assert_false(route_builder_to(b, slice_str("x"), &e)); /* a circle */
-    assert_true(route_builder_pool(b, &pool));
+    assert_true(route_builder_pool(b, slice_str("{\"size\": 5}"), &e));
     assert_false(route_builder_end(b, &e)); /* only at login */
     assert_non_null(strstr(e.message, "\"pool\""));
     assert_true(route_builder_rule(b, slice_str("c"), 0, &e));
