@@ -1,5 +1,6 @@
 #include "proxy/control.h"
 
+#include "proxy/ops/config_settings.h"
 #include "proxy/realm.h"
 #include "proxy/shared.h"
 #include "proxy/worker.h"
@@ -34,12 +35,15 @@ static void log_problems(struct control *c, const struct problems *problems, con
 static void log_restarts_needed(struct control *c, const struct config *before,
                                 const struct config *after)
 {
-    struct config_changes changes = { 0 };
-    config_diff(before, after, &changes);
-    for (size_t i = 0; i < changes.count; i++)
-        if (!changes.items[i].is_live)
+    struct config_changes changes;
+    config_changes_init(&changes, before, after);
+    for (size_t i = 0; i < changes.count; i++) {
+        const struct config_change *change = &changes.items[i];
+        if (config_change_needs_restart(change))
             log_event(c->log, LOG_WARNING, "config.needs_restart",
-                      LOG_TEXT("directive", changes.items[i].path), LOG_END);
+                      LOG_TEXT("directive", (change->after ? change->after : change->before)->path),
+                      LOG_END);
+    }
     config_changes_fini(&changes);
 }
 
@@ -246,8 +250,10 @@ int control_run(struct config *config, struct log *log)
 {
     struct control c = { .log = log, .shared = shared_new() };
     struct problems problems = { 0 };
+    config_ref(config); /* its path is wanted even when no realm can be made of it */
     if (c.shared) c.realm = realm_new(config, NULL, c.shared, &problems);
     log_problems(&c, &problems, config->name);
+    config_unref(config);
     problems_fini(&problems);
     int status = 1;
     if (c.realm) {

@@ -497,10 +497,11 @@ static struct resolve *start_resolve(struct server *s, struct err *err)
 }
 
 bool server_open(struct server *s, struct env *env, const struct server_target *target,
-                 const struct server_events *events, struct slice pairs, uint64_t id,
+                 const struct server_events *events, struct slice pairs, uint32_t attempt,
                  struct err *err)
 {
-    *s = (struct server){ .env = env, .target = target, .events = events, .id = id };
+    *s = (struct server){ .env = env, .target = target, .events = events, .attempt = attempt };
+    s->id = shared_next_id(env->shared);
     list_init(&s->node);
     list_init(&s->cancelling);
     frame_init(&s->frame, backend_specs);

@@ -99,7 +99,7 @@ struct server {
  * `attempt` chooses among the host's addresses. False:
  * `err` says why, nothing was started and nothing will be called. */
 bool server_open(struct server *s, struct env *env, const struct server_target *target,
-                 const struct server_events *events, struct slice pairs, uint64_t id,
+                 const struct server_events *events, struct slice pairs, uint32_t attempt,
                  struct err *err);
 
 /* Says goodbye and closes; on_closed comes. Harmless when it is closing already. */
