@@ -25,7 +25,8 @@
     X(SSL_REQUEST)                                                                                 \
     X(GSS_REQUEST)                                                                                 \
     X(DIRECT_TLS)                                                                                  \
-    X(SECURE) X(SECURED) X(CANCEL) X(STARTUP) X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED)  \
+    X(SECURE)                                                                                      \
+    X(SECURED) X(CANCEL) X(STARTUP) X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED)            \
         X(WITHDRAWN) X(RELEASED) X(REFUSED) X(GONE)
 
 enum client_state {

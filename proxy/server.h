@@ -27,8 +27,9 @@
     X(RESOLVED)                                                                                    \
     X(CONNECTED)                                                                                   \
     X(TLS_OFFERED)                                                                                 \
-    X(PLAIN) X(SECURED) X(ASKED) X(PROVED) X(READY) X(TAKEN) X(RELEASED) X(SETTLE) X(SETTLED)      \
-        X(FAILED) X(CLOSED)
+    X(PLAIN)                                                                                       \
+    X(SECURED) X(ASKED) X(PROVED) X(READY) X(TAKEN) X(RELEASED) X(SETTLE) X(SETTLED) X(FAILED)     \
+        X(CLOSED)
 
 enum server_state {
 #define X(name) SERVER_##name,
@@ -91,8 +92,8 @@ struct server {
     bool stained;         /* carries state that cannot be cleaned: close instead of reuse */
     bool retiring;        /* to be closed as soon as it is free */
     bool orphan_reuse;    /* an orphan that may serve others once it is clean */
-    bool dialled;      /* the stream was opened */
-    bool passing;      /* the message under way goes on to the client */
+    bool dialled;         /* the stream was opened */
+    bool passing;         /* the message under way goes on to the client */
 };
 
 /* Starts to connect; `pairs` (copied) go into the startup packet beside user and database;

@@ -4,6 +4,8 @@
 #include "protocol/message.h"
 #include "protocol/nearest.h"
 #include "proxy/ops/config.h"
+#include "proxy/ops/metrics.h"
+#include "proxy/states.h"
 
 /* ---- errors ----------------------------------------------------------------------------------*/
 
@@ -39,15 +41,44 @@ static void describe_messages(struct buf *out)
     describe_direction(out, "server to client", backend_specs);
 }
 
+/* ---- metrics ---------------------------------------------------------------------------------*/
+
+static void describe_metrics(struct buf *out)
+{
+    buf_add_str(out, "| metric | kind | what it counts |\n|---|---|---|\n");
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        buf_addf(out, "| `sluice_%s%s` | %s | %s |\n", metric_infos[i].name,
+                 metric_infos[i].is_counter ? "_total" : "",
+                 metric_infos[i].is_counter ? "counter" : "gauge", metric_infos[i].help);
+}
+
+/* ---- states ----------------------------------------------------------------------------------*/
+
+static void describe_machine(struct buf *out, const char *title, const struct state_row *rows,
+                             size_t count)
+{
+    buf_addf(out, "| %s in state | on | does | and is then |\n|---|---|---|---|\n", title);
+    for (size_t i = 0; i < count; i++)
+        buf_addf(out, "| %s | %s | %s | %s |\n", rows[i].state, rows[i].event, rows[i].action,
+                 rows[i].next);
+}
+
+static void describe_states(struct buf *out)
+{
+    describe_machine(out, "client", client_rows, n_client_rows);
+    buf_add_str(out, "\n");
+    describe_machine(out, "server", server_rows, n_server_rows);
+}
+
 /* ---- the command -----------------------------------------------------------------------------*/
 
 static const struct page {
     const char *name;
     void (*describe)(struct buf *out);
 } PAGES[] = {
-    { "config", config_describe },
-    { "errors", describe_errors },
-    { "messages", describe_messages },
+    { "config", config_describe },     { "errors", describe_errors },
+    { "messages", describe_messages }, { "metrics", describe_metrics },
+    { "states", describe_states },
 };
 
 int command_describe(int argc, char **argv)

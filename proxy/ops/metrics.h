@@ -6,6 +6,7 @@
 #ifndef SLUICE_PROXY_OPS_METRICS_H
 #define SLUICE_PROXY_OPS_METRICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum metric {
@@ -37,7 +38,8 @@ static inline uint64_t metrics_get(const struct metrics *m, enum metric which)
 }
 
 struct metric_info {
-    const char *name, *kind, *help;
+    const char *name, *help;
+    bool is_counter; /* otherwise a gauge */
 };
 extern const struct metric_info metric_infos[METRIC_COUNT];
 
