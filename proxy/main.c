@@ -4,6 +4,12 @@
 
 #include <stdio.h>
 
+/* In the order of `commands`. */
+static int (*const RUN[])(int argc, char **argv) = {
+#define COMMAND(name, synopsis, sentence) command_##name,
+#include "proxy/command/command.def"
+};
+
 static bool asks_for_help(int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -49,5 +55,5 @@ int main(int argc, char **argv)
     const struct command *command = command_find(slice_str(argv[1]));
     if (!command) return refuse(argv[1]);
     if (asks_for_help(argc - 1, argv + 1)) return print_help(command);
-    return command->run(argc - 1, argv + 1);
+    return RUN[command - commands](argc - 1, argv + 1);
 }

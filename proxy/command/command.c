@@ -4,29 +4,25 @@
 
 #include <stdio.h>
 
-/* An option's row is found by its place in its struct, so the table has one row per member. */
-#define COMMAND(name, synopsis, sentence)                  static const struct option options_of_##name[] = {
-#define OPTION(command, option_name, argument_, sentence_) { #option_name, argument_, sentence_ },
+/* An option's row is found by its place in its struct, so a table has one row per member. */
 /* clang-format off */
-#define END(command) { NULL, NULL, NULL } };
-/* clang-format on */
+#define COMMAND(id, synopsis_, sentence_) static const struct option options_of_##id[] = {
+#define OPTION(id, name_, argument_, sentence_) { #name_, argument_, sentence_ },
+#define END(id) { NULL, NULL, NULL } };
 #include "proxy/command/command.def"
 
-#define COMMAND(name, synopsis, sentence)                                                           \
-    {                                                                                               \
-        #name,          synopsis,          sentence,                                                \
-        command_##name, options_of_##name, sizeof options_of_##name / sizeof *options_of_##name - 1 \
-    },
+#define COUNT_OF(id) (sizeof options_of_##id / sizeof *options_of_##id - 1)
+#define COMMAND(id, synopsis_, sentence_) \
+    { #id, synopsis_, sentence_, options_of_##id, COUNT_OF(id) },
 const struct command commands[] = {
 #include "proxy/command/command.def"
 };
+/* clang-format on */
 const size_t n_commands = sizeof commands / sizeof *commands;
 
 /* The parser treats an options struct as an array. */
-#define COMMAND(name, synopsis, sentence)                                                          \
-    _Static_assert(sizeof(struct options_##name) ==                                                \
-                       (sizeof options_of_##name / sizeof *options_of_##name - 1) *                \
-                           sizeof(const char *),                                                   \
+#define COMMAND(id, synopsis_, sentence_)                                                          \
+    _Static_assert(sizeof(struct options_##id) == COUNT_OF(id) * sizeof(const char *),             \
                    "options are pointers, nothing else");
 #include "proxy/command/command.def"
 

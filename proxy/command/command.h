@@ -19,11 +19,11 @@ struct option {
 
 struct command {
     const char *name, *synopsis, *sentence;
-    int (*run)(int argc, char **argv);
     const struct option *options;
     size_t n_options;
 };
 
+/* In the order of command.def. */
 extern const struct command commands[];
 extern const size_t n_commands;
 

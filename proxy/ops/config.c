@@ -1,10 +1,9 @@
 #include "proxy/ops/config.h"
 
 #include "proxy/ops/config_table.h"
+#include "proxy/ops/file.h"
 
-#include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -96,35 +95,16 @@ struct config *config_parse(struct slice text, const struct config_world *world,
     return NULL;
 }
 
-/* The whole file; false with a problem reported. */
-static bool read_file(const char *path, struct buf *out, struct problems *problems)
-{
-    FILE *file = fopen(path, "re");
-    size_t n = 1;
-    bool is_too_large = false;
-    while (file && n > 0 && !is_too_large) {
-        enum { PIECE_BYTES = 16 * 1024 };
-        if (!buf_reserve(out, PIECE_BYTES)) break;
-        n = fread(out->at + out->len, 1, PIECE_BYTES, file);
-        out->len += (uint32_t)n;
-        is_too_large = out->len > CONFIG_CAP_BYTES;
-    }
-    bool ok = file && !ferror(file) && !out->failed && !is_too_large;
-    if (!ok)
-        problem_error(problems, 0, "cannot read: %s",
-                      is_too_large  ? "more than 16 MiB"
-                      : out->failed ? strerror(ENOMEM)
-                                    : strerror(errno));
-    if (file) fclose(file);
-    return ok;
-}
-
 struct config *config_load(const char *path, struct problems *problems)
 {
     struct buf text = { 0 };
     struct config *config = NULL;
     struct config_world world = { .path = path, .now_s = (uint64_t)time(NULL), .has_files = true };
-    if (read_file(path, &text, problems)) config = config_parse(buf_slice(&text), &world, problems);
+    struct err err;
+    if (file_read(path, CONFIG_CAP_BYTES, &text, &err))
+        config = config_parse(buf_slice(&text), &world, problems);
+    else
+        problem_error(problems, 0, "cannot read: %s", err.message);
     buf_wipe(&text);
     return config;
 }
@@ -163,42 +143,4 @@ bool config_read_pool(struct config *owner, const struct json_value *object,
     else
         config_read_section(&reader, config_section_pool, "pool", object, true, pool);
     return problems->errors == errors_before && !arena->failed;
-}
-
-/* ---- asking ----------------------------------------------------------------------------------*/
-
-#define FIND(items, count, wanted)                                                                 \
-    for (size_t i = 0; i < (count); i++)                                                           \
-        if (slice_is(wanted, (items)[i].name)) return &(items)[i];                                 \
-    return NULL
-
-const struct config_cluster *config_cluster(const struct config *config, struct slice name)
-{
-    FIND(config->clusters, config->n_clusters, name);
-}
-
-const struct config_user *config_user(const struct config *config, struct slice name)
-{
-    FIND(config->users, config->n_users, name);
-}
-
-const struct config_role *config_role(const struct config *config, struct slice name)
-{
-    FIND(config->roles, config->n_roles, name);
-}
-
-const char *config_db_user(const struct config_user *user)
-{
-    return user->db_user ? user->db_user : user->name;
-}
-
-bool config_role_is_unrestricted(const struct config_role *role)
-{
-    for (size_t i = 0; i < role->n_grants; i++) {
-        const struct config_grant *grant = &role->grants[i];
-        if (!(grant->verbs & (1u << CONFIG_VERB_ALL))) continue;
-        for (size_t j = 0; j < grant->on.count; j++)
-            if (strcmp(grant->on.items[j], "*") == 0) return true;
-    }
-    return false;
 }

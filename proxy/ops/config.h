@@ -47,7 +47,8 @@ struct config_secrets {
     {
 #define CHOICE(set, id, text, sentence) CONFIG_##id,
 #define END_CHOICES(set)                                                                           \
-    };
+    }                                                                                              \
+    ;
 #include "proxy/ops/config.def"
 
 #define CONFIG_DECLARE_BOOL(of, name)     bool name;
@@ -87,7 +88,8 @@ struct config_secrets {
 #define FIELD(section, type, of, name, default_, low, high, when, sentence)                        \
     CONFIG_DECLARE_##type(of, name)
 #define END(section)                                                                               \
-    };
+    }                                                                                              \
+    ;
 #include "proxy/ops/config.def"
 
 /* Reads and checks the file. NULL when there is any error; warnings come with a configuration.

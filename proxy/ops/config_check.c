@@ -1,6 +1,7 @@
 #include "proxy/ops/config_table.h"
 
 #include "protocol/nearest.h"
+#include "proxy/ops/file.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -74,7 +75,7 @@ static void check_secret(const struct check *c, const struct secret_ref *ref, co
     if (!c->world->has_files || ref->kind != SECRET_FILE) return;
     if (access(ref->text, R_OK) != 0)
         warning(c, ref->line, "%s: cannot read %s: %s", key, ref->text, strerror(errno));
-    else if (secret_file_is_exposed(ref->text))
+    else if (file_is_exposed(ref->text))
         warning(c, ref->line, "%s: everybody may read %s", key, ref->text);
 }
 

@@ -1,10 +1,8 @@
 #include "proxy/ops/env_file.h"
 
 #include "protocol/buf.h"
-#include "proxy/ops/secrets.h"
+#include "proxy/ops/file.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* The pairs stand one after the other in `text`: name, NUL, value, NUL. Some ten variables, asked
@@ -131,22 +129,13 @@ struct env_file *env_file_load(const char *path, struct problems *problems)
 {
     struct buf text = { 0 };
     struct env_file *file = NULL;
-    FILE *stream = fopen(path, "re");
-    bool ok = stream && buf_reserve(&text, ENV_FILE_CAP_BYTES + 1);
-    if (ok) {
-        setvbuf(stream, NULL, _IONBF, 0); /* its buffer would keep the secrets */
-        text.len = (uint32_t)fread(text.at, 1, ENV_FILE_CAP_BYTES + 1, stream);
-        ok = !ferror(stream);
-    }
-    if (!ok)
-        problem_error(problems, 0, "cannot read: %s", strerror(errno));
-    else if (text.len > ENV_FILE_CAP_BYTES)
-        problem_error(problems, 0, "more than %d bytes", ENV_FILE_CAP_BYTES);
-    else
+    struct err err;
+    if (file_read(path, ENV_FILE_CAP_BYTES, &text, &err))
         file = env_file_parse(buf_slice(&text), problems);
-    if (file && secret_file_is_exposed(path))
+    else
+        problem_error(problems, 0, "cannot read: %s", err.message);
+    if (file && file_is_exposed(path))
         problem_warning(problems, 0, "everybody may read it; chmod 600 %s", path);
-    if (stream) fclose(stream);
     buf_wipe(&text);
     return file;
 }

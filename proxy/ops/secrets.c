@@ -1,46 +1,14 @@
 #include "proxy/ops/secrets.h"
 
 #include "proxy/ops/env_file.h"
+#include "proxy/ops/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 bool secret_needs_aws(const struct secret_ref *ref)
 {
     return ref->kind == SECRET_SSM || ref->kind == SECRET_SECRETSMANAGER;
-}
-
-bool secret_file_is_exposed(const char *path)
-{
-    struct stat file;
-    return stat(path, &file) == 0 && S_ISREG(file.st_mode) && (file.st_mode & S_IROTH) != 0;
-}
-
-/* Straight from the descriptor: stdio would keep a copy in a buffer that nobody wipes. */
-static bool read_file(const char *path, struct buf *out, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_set(err, ERR_CONFIG, "file:%s: %s", path, strerror(errno));
-    /* Room for one byte too many, taken at once: growing would leave a copy behind. */
-    bool ok = buf_reserve(out, SECRET_CAP_BYTES + 1);
-    uint32_t start = out->len;
-    ssize_t n = 1;
-    while (ok && n > 0 && out->len - start <= SECRET_CAP_BYTES) {
-        n = read(fd, out->at + out->len, SECRET_CAP_BYTES + 1 - (out->len - start));
-        if (n > 0) out->len += (uint32_t)n;
-    }
-    if (!ok)
-        err_set(err, ERR_OUT_OF_MEMORY, "file:%s: out of memory", path);
-    else if (n < 0)
-        ok = err_set(err, ERR_CONFIG, "file:%s: %s", path, strerror(errno));
-    else if (out->len - start > SECRET_CAP_BYTES)
-        ok = err_set(err, ERR_CONFIG, "file:%s: more than %d bytes", path, SECRET_CAP_BYTES);
-    close(fd);
-    return ok;
 }
 
 /* An editor ends a file with a newline, which no password has. */
@@ -55,6 +23,7 @@ bool secret_resolve(const struct secret_ref *ref, const struct env_file *env, st
 {
     uint32_t start = out->len;
     const char *value;
+    struct err why;
     switch (ref->kind) {
     case SECRET_ABSENT: return err_set(err, ERR_CONFIG, "there is no secret");
     case SECRET_ENV:
@@ -63,7 +32,8 @@ bool secret_resolve(const struct secret_ref *ref, const struct env_file *env, st
         buf_add_str(out, value);
         break;
     case SECRET_FILE:
-        if (!read_file(ref->text, out, err)) return false;
+        if (!file_read(ref->text, SECRET_CAP_BYTES, out, &why))
+            return err_set(err, ERR_CONFIG, "file:%s: %s", ref->text, why.message);
         strip_newline(out, start);
         break;
     case SECRET_SSM:

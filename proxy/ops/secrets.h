@@ -41,9 +41,6 @@ bool secret_resolve(const struct secret_ref *ref, const struct env_file *env, st
 /* Whether only AWS can say it. */
 bool secret_needs_aws(const struct secret_ref *ref);
 
-/* Whether a file is there and others than its owner and group may read it. */
-bool secret_file_is_exposed(const char *path);
-
 /* "env:NAME", "file:/path", "a SCRAM-SHA-256 verifier": the reference for a log or SHOW, never the
  * secret. `text` is filled and returned. */
 const char *secret_describe(const struct secret_ref *ref, char *text, size_t cap_bytes);

@@ -53,7 +53,7 @@ done
 
 for layer in protocol auth routing proxy; do
     awk -v l="$layer" '$2 == l && $4 == l && $3 != $5 { print $3, $5 }' "$work/calls" | sort -u >"$work/edges"
-    tsort "$work/edges" 2>&1 >/dev/null | sed -n 's/^tsort: \([^ ]*\.o\)$/\1/p' >"$work/cycle"
+    { tsort "$work/edges" || true; } 2>&1 >/dev/null | sed -n 's/^tsort: \([^ ]*\.o\)$/\1/p' >"$work/cycle"
     [ ! -s "$work/cycle" ] || echo "# within $layer/, a cycle of calls goes through: $(tr '\n' ' ' <"$work/cycle")"
 done
 exit "$bad"
