@@ -17,7 +17,7 @@ TEST_TOOLS        := $(BUILD)/tools/redshift
 support_objects   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
 libpq_include     := $(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
 
-test_flags := -D_GNU_SOURCE -Itests -I$(libpq_include)
+test_flags := -Itests -I$(libpq_include)
 $(BUILD)/obj/tests/%.o: CFLAGS += $(test_flags)
 
 $(BUILD)/libsupport.a: $(support_objects)
