@@ -355,7 +355,8 @@ static bool client_final_parse(const struct scram_server *s, struct slice messag
 enum scram_result scram_server_final(struct scram_server *s, struct slice client_final,
                                      struct buf *out, struct err *err)
 {
-    uint8_t proof[SHA256_BYTES], signature[SHA256_BYTES], stored_key[SHA256_BYTES];
+    uint8_t proof[SHA256_BYTES] = { 0 }, signature[SHA256_BYTES] = { 0 };
+    uint8_t stored_key[SHA256_BYTES];
     size_t unproved = 0;
     if (!message_begin(client_final, err) ||
         !client_final_parse(s, client_final, proof, &unproved, err))
@@ -447,7 +448,7 @@ bool scram_client_challenge(struct scram_client *c, struct slice server_first, s
 bool scram_client_final(struct scram_client *c, const struct scram_keys *keys, struct buf *out,
                         struct err *err)
 {
-    uint8_t stored_key[SHA256_BYTES], proof[SHA256_BYTES];
+    uint8_t stored_key[SHA256_BYTES], proof[SHA256_BYTES] = { 0 };
     struct slice client_key = key_slice(keys->client_key);
     struct buf message = { 0 };
     buf_add_str(&message, "c=");

@@ -143,7 +143,7 @@ static bool derive(const struct users *u, struct entry *e, struct slice password
 
     if (!hash_hmac(e->password_sum, key, parts, 2)) return false;
     const struct entry *old = NULL;
-    if (u->previous && slice_eq(secret_bytes(u->previous->key), key))
+    if (u->previous && secret_equals(u->previous->key, key))
         old = map_get(&u->previous->by_name, name);
     if (!e->user.scram) {
         if (old && old->user.scram &&

@@ -6,6 +6,7 @@
 #include "auth/users.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -70,7 +71,7 @@ static const char *ask_on_terminal(struct password *p)
     bool was_read = ask("Password: ", p) && ask("Again: ", &again);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
     sigaction(SIGINT, &before, NULL);
-    bool same = slice_eq(password_slice(p), password_slice(&again));
+    bool same = p->len == again.len && CRYPTO_memcmp(p->bytes, again.bytes, p->len) == 0;
     explicit_bzero(&again, sizeof again);
     if (!was_read) return errno == EINTR ? "interrupted" : "the password is too long";
     return same ? NULL : "the two passwords differ";
