@@ -78,8 +78,9 @@ run: all
 	@tests/support/packages.sh build test
 	@deploy/run/run.sh
 
-bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load route)
-$(BUILD)/bench/route: tests/bench/route.c tests/unit/routes.h $(product)
+bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load route effects)
+$(BUILD)/bench/route: tests/unit/routes.h
+$(BUILD)/bench/route $(BUILD)/bench/effects: $(BUILD)/bench/%: tests/bench/%.c $(product)
 	$(call say,BENCH,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(product) $(LIBS)
@@ -90,6 +91,7 @@ $(BUILD)/bench/%: tests/bench/%.c tests/bench/loop.h
 bench: $(if $(wildcard proxy/main.c),all) bench-programs
 	@tests/support/packages.sh build bench
 	@$(BUILD)/bench/route
+	@$(BUILD)/bench/effects
 	@tests/bench/bench.py
 
 install: all
