@@ -3,16 +3,19 @@
 #include "protocol/wire.h"
 
 /* How much of a message of `size` bytes must be there before it is handed out. */
-static uint32_t needed(const struct message_spec *spec, uint32_t size)
+static uint32_t needed(const struct frame *f, uint8_t type, uint32_t size)
 {
-    return spec->want < size ? spec->want : size;
+    uint32_t want = f->specs[type].want;
+    if (type == FRONTEND_QUERY && f->want_query) want = f->want_query;
+    if (type == FRONTEND_PARSE && f->want_parse) want = f->want_parse;
+    return want < size ? want : size;
 }
 
 uint32_t frame_wants(const struct frame *f, struct slice in)
 {
     if (in.len < MESSAGE_HEADER) return MESSAGE_HEADER;
     uint32_t size = wire_be32(in.at + 1) + 1;
-    return needed(&f->specs[(uint8_t)in.at[0]], size);
+    return needed(f, (uint8_t)in.at[0], size);
 }
 
 static enum frame_result pass(struct frame *f, struct slice *in, struct piece *piece)
@@ -38,7 +41,7 @@ enum frame_result frame_next(struct frame *f, struct slice *in, struct piece *pi
     uint32_t length = wire_be32(in->at + 1);
     if (length < 4 || length - 4 < spec->min || length - 4 > spec->max) return FRAME_BAD_LENGTH;
     uint32_t size = length + 1;
-    if (in->len < needed(spec, size)) return FRAME_MORE;
+    if (in->len < needed(f, type, size)) return FRAME_MORE;
 
     size_t n = size < in->len ? size : in->len;
     f->type = type;

@@ -9,14 +9,6 @@ const struct message_spec frontend_specs[256] = {
 #include "protocol/message.def"
 };
 
-#define WHOLE_IF_STATEMENT(byte, want) ((byte) == 'Q' || (byte) == 'P' ? ALL : (want))
-
-const struct message_spec frontend_specs_gathered[256] = {
-#define FRONTEND(name, byte, min, max, want)                                                       \
-    [byte] = { #name, min, max, WHOLE_IF_STATEMENT(byte, want) },
-#include "protocol/message.def"
-};
-
 const struct message_spec backend_specs[256] = {
 #define BACKEND(name, byte, min, max, want) [byte] = { #name, min, max, want },
 #include "protocol/message.def"

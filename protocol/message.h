@@ -26,10 +26,8 @@ struct message_spec {
     uint32_t want;     /* bytes needed before acting, header included; UINT32_MAX: all */
 };
 
-/* One row per type byte. The gathered table differs from the plain one in that statements
- * (Query, Parse) are wanted whole: for roles whose statements are judged. */
+/* One row per type byte. */
 extern const struct message_spec frontend_specs[256];
-extern const struct message_spec frontend_specs_gathered[256];
 extern const struct message_spec backend_specs[256];
 
 #endif

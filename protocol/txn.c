@@ -60,7 +60,7 @@ static struct txn_entry pop(struct txn *t)
 
 /* ---- what is sent --------------------------------------------------------------------------- */
 
-static bool sent_sync(struct txn *t, uint8_t flags, uint32_t tag)
+static bool sent_sync(struct txn *t, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     if (t->copy == TXN_COPY_IN && !t->copy_ended) {
         /* The server will ignore it, unless it gives up the COPY first: then it will not. */
@@ -69,34 +69,34 @@ static bool sent_sync(struct txn *t, uint8_t flags, uint32_t tag)
     }
     t->skipping = false;
     t->open_batch = false;
-    return push(t, (struct txn_entry){ .kind = TXN_SYNC, .flags = flags, .tag = tag });
+    return push(t, (struct txn_entry){ .kind = TXN_SYNC, .flags = flags, .tag = tag, .serial = serial });
 }
 
-static bool sent_extended(struct txn *t, enum txn_kind kind, uint8_t flags, uint32_t tag)
+static bool sent_extended(struct txn *t, enum txn_kind kind, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     t->open_batch = true;
     if (t->skipping) return true;
-    return push(t, (struct txn_entry){ .kind = kind, .flags = flags, .tag = tag });
+    return push(t, (struct txn_entry){ .kind = kind, .flags = flags, .tag = tag, .serial = serial });
 }
 
-static bool sent_simple(struct txn *t, enum txn_kind kind, uint8_t flags, uint32_t tag)
+static bool sent_simple(struct txn *t, enum txn_kind kind, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     /* While it skips, the server discards a Query like anything else but Sync. */
     if (t->skipping) return true;
-    return push(t, (struct txn_entry){ .kind = kind, .flags = flags, .tag = tag });
+    return push(t, (struct txn_entry){ .kind = kind, .flags = flags, .tag = tag, .serial = serial });
 }
 
-bool txn_sent(struct txn *t, uint8_t type, uint8_t flags, uint32_t tag)
+bool txn_sent(struct txn *t, uint8_t type, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     switch (type) {
-    case FRONTEND_PARSE: return sent_extended(t, TXN_PARSE, flags, tag);
-    case FRONTEND_BIND: return sent_extended(t, TXN_BIND, flags, tag);
-    case FRONTEND_DESCRIBE: return sent_extended(t, TXN_DESCRIBE, flags, tag);
-    case FRONTEND_EXECUTE: return sent_extended(t, TXN_EXECUTE, flags, tag);
-    case FRONTEND_CLOSE: return sent_extended(t, TXN_CLOSE, flags, tag);
-    case FRONTEND_SYNC: return sent_sync(t, flags, tag);
-    case FRONTEND_QUERY: return sent_simple(t, TXN_QUERY, flags, tag);
-    case FRONTEND_FUNCTION_CALL: return sent_simple(t, TXN_FUNCTION, flags, tag);
+    case FRONTEND_PARSE: return sent_extended(t, TXN_PARSE, flags, tag, serial);
+    case FRONTEND_BIND: return sent_extended(t, TXN_BIND, flags, tag, serial);
+    case FRONTEND_DESCRIBE: return sent_extended(t, TXN_DESCRIBE, flags, tag, serial);
+    case FRONTEND_EXECUTE: return sent_extended(t, TXN_EXECUTE, flags, tag, serial);
+    case FRONTEND_CLOSE: return sent_extended(t, TXN_CLOSE, flags, tag, serial);
+    case FRONTEND_SYNC: return sent_sync(t, flags, tag, serial);
+    case FRONTEND_QUERY: return sent_simple(t, TXN_QUERY, flags, tag, serial);
+    case FRONTEND_FUNCTION_CALL: return sent_simple(t, TXN_FUNCTION, flags, tag, serial);
     case FRONTEND_COPY_DONE:
     case FRONTEND_COPY_FAIL:
         if (t->copy == TXN_COPY_IN) t->copy_ended = true;
@@ -168,6 +168,7 @@ static struct txn_answer answer_of(const struct txn_entry *e, bool done)
 {
     return (struct txn_answer){ .kind = (enum txn_kind)e->kind,
                                 .tag = e->tag,
+                                .serial = e->kind == TXN_LOCAL ? 0 : e->serial,
                                 .expected = true,
                                 .swallow = (e->flags & TXN_SWALLOW) != 0,
                                 .done = done };

@@ -48,7 +48,10 @@ enum txn_flag {
 
 /* One owed reply. */
 struct txn_entry {
-    void *local;  /* TXN_LOCAL: the caller's; handed back by txn_take_local or txn_take_dropped */
+    union {
+        void *local;     /* TXN_LOCAL: handed back by txn_take_local or txn_take_dropped */
+        uint32_t serial; /* otherwise a second tag */
+    };
     uint32_t tag; /* the caller's, e.g. the number of a prepared statement */
     uint8_t kind, flags;
 };
@@ -75,9 +78,8 @@ void txn_init(struct txn *t);
 /* Frees the ring. Locals still inside are not freed: take them first. */
 void txn_fini(struct txn *t);
 
-/* A frontend message of `type` is about to be sent. `target` is the first body byte of Close
- * and Describe. False: out of memory; the connection must be closed then. */
-bool txn_sent(struct txn *t, uint8_t type, uint8_t flags, uint32_t tag);
+/* A frontend message of `type` is about to be sent. False: out of memory; the connection must be closed then. */
+bool txn_sent(struct txn *t, uint8_t type, uint8_t flags, uint32_t tag, uint32_t serial);
 
 /* An answer of our own, to be given in its turn. `flags`: TXN_LOCAL_ERROR or 0. */
 bool txn_local(struct txn *t, void *local, uint8_t flags);
@@ -85,7 +87,7 @@ bool txn_local(struct txn *t, void *local, uint8_t flags);
 /* What an answer from the server meant. */
 struct txn_answer {
     enum txn_kind kind; /* of the entry it belongs to; meaningless when async */
-    uint32_t tag;
+    uint32_t tag, serial;
     bool expected; /* false: the server said what it must not say now */
     bool async;    /* notice, parameter status, notification */
     bool swallow;  /* not for the client */

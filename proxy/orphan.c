@@ -18,7 +18,7 @@ static void roll_back(struct server *server)
 {
     struct buf out = { 0 };
     frontend_query(&out, slice_str("ROLLBACK"));
-    bool ok = txn_sent(&server->txn, FRONTEND_QUERY, TXN_SWALLOW | TXN_SWALLOW_ERROR, 0) &&
+    bool ok = txn_sent(&server->txn, FRONTEND_QUERY, TXN_SWALLOW | TXN_SWALLOW_ERROR, 0, 0) &&
               stream_write_slice(&server->stream, buf_slice(&out));
     buf_fini(&out);
     if (!ok) give_up(server, "orphan: cannot roll back");

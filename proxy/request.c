@@ -47,7 +47,7 @@ static enum take need_server(struct session *s)
 
 static enum take book(struct session *s, const struct piece *p, uint8_t flags, uint32_t tag)
 {
-    if (txn_sent(&s->server->txn, p->type, flags, tag)) return TAKE_SEND;
+    if (txn_sent(&s->server->txn, p->type, flags, tag, 0)) return TAKE_SEND;
     struct err err;
     err_set(&err, ERR_OUT_OF_MEMORY, "");
     client_refuse(&s->client, &err);
