@@ -13,7 +13,7 @@ product := $(call archives,proxy routing auth protocol)
 # ---- integration tests: tests/integration/test_X.c, cmocka and libpq against real servers ---------
 INTEGRATION_TESTS := $(patsubst tests/integration/%.c,$(BUILD)/integration/%,$(wildcard tests/integration/test_*.c))
 # Programs that tests start: doubles and disturbers.
-TEST_TOOLS        := $(BUILD)/tools/redshift
+TEST_TOOLS        := $(BUILD)/tools/redshift $(BUILD)/tools/faultproxy
 support_objects   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
 libpq_include     := $(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
 
