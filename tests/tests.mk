@@ -41,8 +41,10 @@ ifeq ($(SAN),)
 test:
 	@$(MAKE) --no-print-directory SAN=1 test
 else
-test: $(if $(wildcard proxy/main.c),all) unit-tests integration-tests
-	@tests/run.sh $(call chosen,$(UNIT_TESTS) $(INTEGRATION_TESTS))
+# Scripts among the tests need the binary, and the programs that they start.
+SCRIPT_TESTS := $(if $(wildcard proxy/main.c),$(wildcard tests/integration/*.sh))
+test: $(if $(wildcard proxy/main.c),all) unit-tests integration-tests $(BUILD)/soak/crosstalk
+	@tests/run.sh $(call chosen,$(UNIT_TESTS) $(INTEGRATION_TESTS) $(SCRIPT_TESTS))
 endif
 
 # ---- lint -------------------------------------------------------------------------------------------
@@ -94,7 +96,30 @@ bench: $(if $(wildcard proxy/main.c),all) bench-programs
 	@$(BUILD)/bench/effects
 	@tests/bench/bench.py
 
+# The cross-talk detector, ten minutes for each mode (SOAK_SECONDS).
+$(BUILD)/soak/%: tests/soak/%.c
+	$(call say,SOAK,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lpq
+soak: all $(BUILD)/soak/crosstalk
+	@tests/soak/soak.sh
+
+# Faults, with times.
+drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
+	@tests/drill/drill.sh
+
+# Drivers, each through its scenarios: straight, in session mode, in transaction mode, before the fake of Redshift.
+# DRIVERS="psql pgx" and TARGETS="sluice" choose.
+TARGETS ?= sluice sluice-transaction redshift
+test-drivers: all $(TEST_TOOLS)
+	@tests/support/packages.sh build test drivers
+	@status=0; for target in $(TARGETS); do TARGET=$$target tests/drivers/run.sh || status=1; done; exit $$status
+
+# PostgreSQL's own regression tests, through Sluice as directly.
+regress: all
+	@REGRESS=postgresql tests/regress/run.sh
+
 install: all
 	install -D -m 755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 
-.PHONY: integration-tests analysis fuzz-programs bench-programs
+.PHONY: regress integration-tests analysis fuzz-programs bench-programs

@@ -92,11 +92,11 @@ take_the_tour() {
     ) at held=0 missed=0
     say "" "The tour:"
     for ((at = 0; at < ${#steps[@]}; at += 2)); do
-        printf '  %2d  %s\n' $((at / 2 + 1)) "${steps[at]}"
         if "${steps[at + 1]}"; then
+            say "ok $((at / 2 + 1)) - ${steps[at]}"
             held=$((held + 1))
         else
-            printf '      NOT SO\n'
+            say "not ok $((at / 2 + 1)) - ${steps[at]}"
             missed=$((missed + 1))
         fi
     done

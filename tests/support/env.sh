@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # env: what every script of the tests shares. Source it.
 #
-#   root, build        the source tree and its build directory (BUILD overrides)
+#   root, build        the source tree and its build directory (SLUICE_BUILD overrides)
 #   pg_bin             PostgreSQL's programs
 #   kit_begin [NAME]   a private directory $kit_dir; it and all that was started go when the script
 #                      ends, however it ends
@@ -16,7 +16,7 @@
 # Servers refuse to run as root; when we are root they run as $server_user.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-build=${BUILD:-$root/build}
+build=${SLUICE_BUILD:-$root/build}
 [ "${build#/}" != "$build" ] || build=$root/$build
 support=$root/tests/support
 server_user=postgres

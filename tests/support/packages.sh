@@ -11,6 +11,7 @@ test=(postgresql postgresql-client postgresql-contrib libpq-dev redis-server lib
     procps iproute2 util-linux curl)
 lint=(clang-format clang clang-tidy cppcheck shellcheck binutils git)
 bench=(pgbouncer strace util-linux)
+odbc=(odbc-postgresql unixodbc)
 drivers=(python3-venv default-jdk-headless maven odbc-postgresql unixodbc golang-go nodejs)
 
 sets=("$@")

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# pgbench.sh: its own transaction in the three protocols, several clients; the books must balance.
+# Needs its tables: run.sh makes them.
+set -uo pipefail
+bad=0
+for mode in simple extended prepared; do
+    [ -z "${SCENARIOS:-}" ] || [[ ,$SCENARIOS, == *,$mode,* ]] || continue
+    said=$(pgbench -n -M "$mode" -c 8 -j 2 -t 50 2>&1)
+    sum=$(psql -wqXAt -c 'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)' 2>&1)
+    if [[ $said == *'actually processed: 400/400'* && $said == *'failed transactions: 0'* && $sum == t ]]; then
+        echo "ok $mode"
+    else
+        echo "not ok $mode - $(tr '\n' ' ' <<<"$said $sum" | tail -c 300)"
+        bad=1
+    fi
+done
+exit $bad

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# crosstalk.sh: the cross-talk detector, for a moment; `make soak` is longer.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+SOAK_SECONDS=15 SOAK_CLIENTS=50 SOAK_MODES=session exec "$here/../soak/soak.sh"

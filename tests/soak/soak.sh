@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# soak.sh: the cross-talk detector, for long. 200 clients on 5 servers in transaction mode, 200 on 200 in
+# session mode; two workers. Prints `ok` and `not ok`; the last line is `N passed, N failed`.
+#
+#   SOAK_SECONDS=600   for each mode       SOAK_MODES="transaction session"   SOAK_CLIENTS=200
+set -uo pipefail
+# shellcheck source=tests/support/env.sh
+. "$(dirname "$0")/../support/env.sh"
+# shellcheck source=tests/support/behind.sh
+. "$support/behind.sh"
+kit_begin soak
+passed=0 failed=0
+clients=${SOAK_CLIENTS:-200}
+
+judge() { # NAME COMMAND...
+    local name=$1
+    shift
+    if "$@"; then
+        echo "ok - $name"
+        passed=$((passed + 1))
+    else
+        echo "not ok - $name"
+        failed=$((failed + 1))
+    fi
+}
+
+# Nothing may stay behind: no server of ours is busy, and there are never more than allowed.
+servers_are_idle() {
+    local busy
+    busy=$(superuser -c "select count(*) from pg_stat_activity where backend_type = 'client backend' and state <> 'idle' and pid <> pg_backend_pid()")
+    [ "$busy" = 0 ] || {
+        superuser -c "select pid, state, wait_event, left(query, 60) from pg_stat_activity where backend_type = 'client backend'"
+        return 1
+    }
+}
+
+memory_kib() { awk '/^VmRSS:/ { print $2 }' "/proc/$sluice/status"; }
+
+for mode in ${SOAK_MODES:-transaction session}; do
+    servers=5
+    [ "$mode" != session ] || servers=$clients
+    start_behind "$mode" "$servers" 2
+    "$build/soak/crosstalk" -p "$port" -c "$clients" -t 5 >/dev/null 2>&1 # warm
+    before=$(memory_kib)
+    judge "$mode: every answer is its client's own" "$build/soak/crosstalk" -p "$port" -c "$clients" -t "${SOAK_SECONDS:-600}"
+    sleep 1
+    judge "$mode: no server is left busy" servers_are_idle
+    after=$(memory_kib)
+    echo "# resident memory: $before KiB before, $after KiB after"
+    judge "$mode: it ends as it should" stop_sluice
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
