@@ -34,9 +34,13 @@ static void print_costs(const char *what, uint32_t *ns, size_t count)
            ns[count * 99 / 100]);
 }
 
-static void add(struct spec *s, enum route_condition c, const char *format, unsigned n)
+__attribute__((format(printf, 3, 4))) static void add(struct spec *s, enum route_condition c,
+                                                      const char *format, ...)
 {
-    snprintf(s->values[c][s->count[c]++], SPEC_TEXT, format, n);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(s->values[c][s->count[c]++], SPEC_TEXT, format, args);
+    va_end(args);
 }
 
 /* In percent. Numbers run to `spread`, the number of rules. */
@@ -65,7 +69,7 @@ static void make_rule(struct dice *d, struct spec *s, unsigned number, unsigned 
     } else if (kind < 75) { /* 1: nothing exact */
         add(s, ROUTE_APPLICATION, "*-%u-suffix", roll(d, spread));
     } else if (kind < 95) { /* 20: a verb and tables */
-        add(s, ROUTE_STATEMENT, "SELECT", 0);
+        add(s, ROUTE_STATEMENT, "SELECT");
         add(s, ROUTE_TABLES, roll(d, 2) ? "mart%u.*" : "mart%u.sales", roll(d, spread));
     } else { /* 5: an expression, for one user */
         add(s, ROUTE_QUERY, "from\\s+mart%u", roll(d, spread));

@@ -2,6 +2,7 @@
 # layers.sh BUILD: what the linker sees of the four layers.
 #
 #   - calls go down only: proxy -> auth, routing -> protocol; auth and routing do not know each other
+#   - a name is defined once
 #   - the pure layers call nothing that has an effect or an opinion of its own: no input or output, no
 #     clock, no randomness, no environment
 #   - no file-scope variable can be written (see DESIGN of ownership in proxy/README.md)
@@ -37,6 +38,10 @@ while read -r symbol from file to _; do
     esac
 done <"$work/calls"
 
+while read -r symbol; do
+    complain "$symbol is defined twice: $(awk -v s="$symbol" '$1 == s { printf "%s/%s ", $2, $3 }' "$work/defined")"
+done < <(awk '{ print $1 }' "$work/defined" | uniq -d)
+
 impure='^(open|openat|creat|read|write|pread|pwrite|close|socket|connect|bind|listen|accept|accept4|send|sendto|sendmsg|recv|recvfrom|recvmsg|poll|select|epoll_wait|fopen|fopen64|fdopen|fread|fwrite|fgets|fputs|puts|putchar|printf|__printf_chk|vprintf|__vprintf_chk|fprintf|__fprintf_chk|perror|syslog|time|clock|clock_gettime|gettimeofday|localtime|localtime_r|sleep|usleep|nanosleep|rand|rand_r|random|srandom|srand|drand48|getrandom|getentropy|arc4random|RAND_bytes|RAND_priv_bytes|getenv|secure_getenv|setenv|putenv|setlocale|getpid|getuid|getaddrinfo|gethostbyname|fork|execve|execvp|system|popen|exit|_exit|abort|signal|sigaction|pthread_.*|strtok|strerror|environ|stdout|stderr|stdin)$'
 while read -r symbol layer file; do
     [ "$layer" != proxy ] || continue
@@ -53,7 +58,7 @@ done
 
 for layer in protocol auth routing proxy; do
     awk -v l="$layer" '$2 == l && $4 == l && $3 != $5 { print $3, $5 }' "$work/calls" | sort -u >"$work/edges"
-    { tsort "$work/edges" || true; } 2>&1 >/dev/null | sed -n 's/^tsort: \([^ ]*\.o\)$/\1/p' >"$work/cycle"
-    [ ! -s "$work/cycle" ] || echo "# within $layer/, a cycle of calls goes through: $(tr '\n' ' ' <"$work/cycle")"
+    { tsort "$work/edges" || true; } 2>&1 >/dev/null | sed -n 's/^tsort: \([^ ]*\)\.o$/\1/p' | sort -u >"$work/cycle"
+    [ ! -s "$work/cycle" ] || echo "# within $layer/, files whose calls go in circles: $(tr '\n' ' ' <"$work/cycle")"
 done
 exit "$bad"
