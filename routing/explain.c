@@ -112,8 +112,8 @@ void explain_wants(const struct route_table *table, uint32_t rule, enum route_co
     case NETWORKS:
         count = c->networks.count;
         for (i = 0; i < count && i < SHOWN; i++)
-            buf_addf(out, "%s\"%s/%u\"", i ? ", " : "", address_text(&c->networks.at[i].base, text),
-                     c->networks.at[i].bits);
+            buf_addf(out, "%s\"%s/%u\"", i ? ", " : "",
+                     match_address_text(&c->networks.at[i].base, text), c->networks.at[i].bits);
         break;
     case WEEKDAYS: add_days(out, c->weekdays); break;
     case HOURS:
@@ -157,7 +157,7 @@ void explain_has(const struct explain *x, uint32_t rule, enum route_condition c,
     case ROUTE_DATABASE: json_quote(out, f->database); break;
     case ROUTE_APPLICATION: json_quote(out, f->application); break;
     case ROUTE_QUERY_GROUP: json_quote(out, v->query_group); break;
-    case ROUTE_CLIENT: buf_addf(out, "\"%s\"", address_text(&f->client, text)); break;
+    case ROUTE_CLIENT: buf_addf(out, "\"%s\"", match_address_text(&f->client, text)); break;
     case ROUTE_WEEKDAY:
     case ROUTE_HOUR: add_local_time(out, r, v->at_s); break;
     case ROUTE_PERCENT:

@@ -129,7 +129,7 @@ bool address_parse(struct slice text, struct match_address *out)
     return true;
 }
 
-const char *address_text(const struct match_address *a, char out[ADDRESS_TEXT_BYTES])
+const char *match_address_text(const struct match_address *a, char out[ADDRESS_TEXT_BYTES])
 {
     if (a->family == FAMILY_NONE ||
         !inet_ntop(a->family == FAMILY_V4 ? AF_INET : AF_INET6, a->at, out, ADDRESS_TEXT_BYTES))
@@ -175,7 +175,7 @@ bool cidr_parse(struct slice text, struct match_cidr *out, struct err *e)
         char meant[ADDRESS_TEXT_BYTES];
         mask(&a, bits);
         return err_set(e, ERR_INVALID_VALUE, "has bits beyond its prefix; the network is %s/%u",
-                       address_text(&a, meant), bits);
+                       match_address_text(&a, meant), bits);
     }
     if (a.family == FAMILY_V6 && bits >= 96) {
         unmap(&a);

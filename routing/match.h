@@ -62,7 +62,7 @@ struct match_cidr {
 enum { ADDRESS_TEXT_BYTES = 48 };
 
 bool address_parse(struct slice text, struct match_address *out);
-const char *address_text(const struct match_address *a, char out[ADDRESS_TEXT_BYTES]);
+const char *match_address_text(const struct match_address *a, char out[ADDRESS_TEXT_BYTES]);
 
 /* "10.0.0.0/8", "2001:db8::/32", or an address alone. Bits set beyond the prefix are an error
  * that names the network meant. */

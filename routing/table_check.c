@@ -33,9 +33,8 @@ static bool any_matches(const struct map *known, struct slice glob)
 static void check_verb(struct load *l, const struct json_value *v)
 {
     static const char *const verbs[] = {
-#define KIND(id, text) text,
+#define SQL_KIND(name, word, how, effect) word,
 #include "protocol/sql_kind.def"
-#undef KIND
     };
     struct nearest nearest = { .word = json_string(v) };
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {

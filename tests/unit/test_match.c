@@ -175,7 +175,7 @@ static void networks_contain(void **state)
     char text[ADDRESS_TEXT_BYTES];
     struct match_address a;
     assert_true(address_parse(S("::ffff:1.2.3.4"), &a));
-    assert_string_equal(address_text(&a, text), "1.2.3.4");
+    assert_string_equal(match_address_text(&a, text), "1.2.3.4");
     assert_false(address_parse(S("1.2.3.4\0"), &a));
 }
 
