@@ -88,18 +88,18 @@ bool scram_verifier_check(const struct scram_verifier *v, struct slice password)
     return equal;
 }
 
-/* out = HMAC(key, purpose, NUL, user): unrelated values for unrelated purposes. */
-static bool derive_for(uint8_t out[SHA256_BYTES], struct slice key, const char *purpose,
-                       struct slice user)
+/* HMAC(key, purpose, user). */
+static bool sum_for(uint8_t sum[SHA256_BYTES], struct slice key, struct slice user)
 {
-    struct slice parts[] = { slice_of(purpose, strlen(purpose) + 1), user };
-    return hash_hmac(out, key, parts, 2);
+    static const char purpose[] = "scram salt";
+    struct slice parts[] = { slice_of(purpose, sizeof purpose), user };
+    return hash_hmac(sum, key, parts, 2);
 }
 
 bool scram_stable_salt(uint8_t salt[SCRAM_SALT_BYTES], struct slice key, struct slice user)
 {
     uint8_t sum[SHA256_BYTES];
-    bool done = derive_for(sum, key, "scram salt", user);
+    bool done = sum_for(sum, key, user);
     memcpy(salt, sum, SCRAM_SALT_BYTES);
     return done;
 }
@@ -107,11 +107,14 @@ bool scram_stable_salt(uint8_t salt[SCRAM_SALT_BYTES], struct slice key, struct 
 bool scram_verifier_mock(struct scram_verifier *v, struct slice key, struct slice user,
                          uint32_t iterations)
 {
-    uint8_t salt[SCRAM_SALT_BYTES];
-    *v = (struct scram_verifier){ .iterations = iterations };
-    return scram_stable_salt(salt, key, user) && salt_set(&v->salt, slice_of(salt, sizeof salt)) &&
-           derive_for(v->stored_key, key, "scram stored key", user) &&
-           derive_for(v->server_key, key, "scram server key", user);
+    uint8_t sum[SHA256_BYTES];
+    *v = (struct scram_verifier){ .iterations = iterations, .salt.len = SCRAM_SALT_BYTES };
+    bool done = sum_for(sum, key, user);
+    /* One sum for all: half of it is never shown, and nobody has what hashes to it. */
+    memcpy(v->salt.bytes, sum, SCRAM_SALT_BYTES);
+    memcpy(v->stored_key, sum, sizeof v->stored_key);
+    memcpy(v->server_key, sum, sizeof v->server_key);
+    return done;
 }
 
 /* ---- the stored text ---------------------------------------------------------------------- */

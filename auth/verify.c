@@ -24,6 +24,8 @@ struct verify {
     bool is_right; /* of a derivation */
     struct scram_nonce nonce;
     struct scram_server scram;
+    const struct digest_verifier *digest; /* what the challenge was made from */
+    const struct md5_verifier *md5;
     /* What an unknown user is measured against. */
     struct scram_verifier mock_scram;
     struct digest_verifier mock_digest;
@@ -68,28 +70,29 @@ static uint32_t mock_iterations(const struct verify *v)
     return stranger && stranger->scram ? stranger->scram->iterations : SCRAM_ITERATIONS;
 }
 
+/* The mock is made also when it is not needed: a login costs the same whether its user is there. */
 static const struct scram_verifier *scram_of(struct verify *v)
 {
     const struct verify_setup *setup = &v->setup;
-    if (setup->user && setup->user->scram) return setup->user->scram;
     bool made =
         scram_verifier_mock(&v->mock_scram, setup->mock_key, setup->user_name, mock_iterations(v));
+    if (setup->user && setup->user->scram) return setup->user->scram;
     return made ? &v->mock_scram : NULL;
 }
 
 static const struct digest_verifier *digest_of(struct verify *v)
 {
     const struct verify_setup *setup = &v->setup;
-    if (setup->user && setup->user->digest) return setup->user->digest;
     bool made = digest_verifier_mock(&v->mock_digest, setup->mock_key, setup->user_name);
+    if (setup->user && setup->user->digest) return setup->user->digest;
     return made ? &v->mock_digest : NULL;
 }
 
 static const struct md5_verifier *md5_of(struct verify *v)
 {
     const struct verify_setup *setup = &v->setup;
-    if (setup->user && setup->user->md5) return setup->user->md5;
     bool made = md5_verifier_make(&v->mock_md5, setup->mock_key, setup->user_name);
+    if (setup->user && setup->user->md5) return setup->user->md5;
     return made ? &v->mock_md5 : NULL;
 }
 
@@ -151,6 +154,8 @@ static enum verify_result ask_cleartext(struct verify *v, struct buf *out)
 
 static enum verify_result ask_md5(struct verify *v, struct buf *out)
 {
+    v->md5 = md5_of(v);
+    if (!v->md5) return VERIFY_FAILED;
     uint32_t at = request_begin(out, CODE_MD5);
     buf_add(out, v->setup.random, MD5_SALT_BYTES);
     request_end(out, at);
@@ -159,12 +164,12 @@ static enum verify_result ask_md5(struct verify *v, struct buf *out)
 
 static enum verify_result ask_digest(struct verify *v, struct buf *out)
 {
-    const struct digest_verifier *verifier = digest_of(v);
-    if (!verifier) return VERIFY_FAILED;
+    v->digest = digest_of(v);
+    if (!v->digest) return VERIFY_FAILED;
     uint32_t at = request_begin(out, CODE_DIGEST);
     buf_add_u32(out, DIGEST_SHA256);
-    buf_add_u32(out, (uint32_t)verifier->salt_len);
-    buf_add(out, verifier->salt, verifier->salt_len);
+    buf_add_u32(out, (uint32_t)v->digest->salt_len);
+    buf_add(out, v->digest->salt, v->digest->salt_len);
     buf_add_u32(out, (uint32_t)nonce_of(v).len);
     buf_add_slice(out, nonce_of(v));
     request_end(out, at);
@@ -269,8 +274,7 @@ static enum verify_result take_md5(struct verify *v, struct wire *w, struct err 
     char expected[MD5_TEXT_BYTES];
     struct slice answer = wire_string(w);
     if (!wire_is_done(w)) return bad(v, err, "malformed password message");
-    const struct md5_verifier *verifier = md5_of(v);
-    bool is_right = verifier && md5_respond(expected, verifier, v->setup.random) &&
+    bool is_right = md5_respond(expected, v->md5, v->setup.random) &&
                     answer.len == sizeof expected &&
                     CRYPTO_memcmp(expected, answer.at, sizeof expected) == 0;
     OPENSSL_cleanse(expected, sizeof expected);
@@ -285,8 +289,7 @@ static enum verify_result take_digest(struct verify *v, struct wire *w, struct e
     if (!wire_is_done(w) || answer.len != sizeof expected || client_nonce.len < 1 ||
         client_nonce.len > DIGEST_NONCE_MAX_BYTES)
         return bad(v, err, "malformed digest message");
-    const struct digest_verifier *verifier = digest_of(v);
-    bool is_right = verifier && digest_respond(expected, verifier, nonce_of(v), client_nonce) &&
+    bool is_right = digest_respond(expected, v->digest, nonce_of(v), client_nonce) &&
                     CRYPTO_memcmp(expected, answer.at, sizeof expected) == 0;
     OPENSSL_cleanse(expected, sizeof expected);
     return done(v, is_right && v->setup.user && v->setup.user->digest, err);
