@@ -224,8 +224,9 @@ static bool has_db_user(const struct config_cluster *cluster, const char *db_use
 static void check_credentials(const struct check *c, const struct config_cluster *cluster)
 {
     const struct config_credentials *credentials = &cluster->credentials;
-    if (!credentials->line || !written(c, credentials, "source")) return;
     const char *source = config_word_source(credentials->source);
+    const struct json_value *given = written(c, credentials, "source");
+    if (!given || !slice_is(json_string(given), source)) return; /* missing or unknown: was said */
     uint32_t line = line_of(c, credentials, "source");
     bool is_static = credentials->source == CONFIG_SOURCE_STATIC;
     bool is_iam = credentials->source == CONFIG_SOURCE_IAM ||

@@ -87,12 +87,13 @@ static bool add_line(struct line *line, struct buf *out)
     if (slice_starts(line->rest, "export "))
         line->rest = trim(slice_after(line->rest, strlen("export ")));
     if (memchr(line->rest.at, '\0', line->rest.len)) return refuse(line, "a NUL byte");
-    size_t n = name_length(line->rest);
-    if (n == 0 || n == line->rest.len || line->rest.at[n] != '=')
+    struct slice name = slice_of(line->rest.at, name_length(line->rest));
+    line->rest = trim(slice_after(line->rest, name.len));
+    if (name.len == 0 || line->rest.len == 0 || line->rest.at[0] != '=')
         return refuse(line, "not NAME=value");
-    buf_add(out, line->rest.at, n);
+    buf_add_slice(out, name);
     buf_add_u8(out, '\0');
-    line->rest = trim(slice_after(line->rest, n + 1));
+    line->rest = trim(slice_after(line->rest, 1));
     bool is_quoted = line->rest.len > 0 && (line->rest.at[0] == '"' || line->rest.at[0] == '\'');
     if (!is_quoted)
         add_bare(line, out);

@@ -1,9 +1,9 @@
 /* env_file: variables from a `.env` file, behind those of the environment.
  *
  *     # a comment
- *     NAME=value            what follows " #" is a comment, blanks at the ends are dropped
- *     export NAME='value'   single quotes: every byte as it is
- *     NAME="a\nb"           double quotes: \n \r \t \\ \" \$; nothing is expanded, anywhere
+ *     NAME=value            what follows " #" is a comment; blanks around `=` and at the end are
+ * dropped export NAME='value'   single quotes: every byte as it is NAME="a\nb"           double
+ * quotes: \n \r \t \\ \" \$; nothing is expanded, anywhere
  *
  * The environment always wins, so that a deployment can override the file. The file's values
  * may be secrets: they are wiped in the end. Immutable once read; any thread may ask.
