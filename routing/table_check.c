@@ -1,6 +1,7 @@
 #include "routing/table.h"
 
 #include "protocol/nearest.h"
+#include "protocol/sql_kind.h"
 #include "routing/load.h"
 #include "routing/rule.h"
 
@@ -32,20 +33,19 @@ static bool any_matches(const struct map *known, struct slice glob)
 
 static void check_verb(struct load *l, const struct json_value *v)
 {
-    static const char *const verbs[] = {
-#define SQL_KIND(name, word, how, effect) word,
-#include "protocol/sql_kind.def"
-    };
     struct nearest nearest = { .word = json_string(v) };
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        if (slice_is_nocase(nearest.word, verbs[i])) return;
-        nearest_offer(&nearest, slice_str(verbs[i]));
+    for (int kind = 0; kind < SQL_KIND_COUNT; kind++) {
+        const char *verb = sql_kind_name((enum sql_kind)kind);
+        if (slice_is_nocase(nearest.word, verb)) return;
+        nearest_offer(&nearest, slice_str(verb));
     }
     bool guess = nearest.best.len > 0;
+    struct slice word = nearest.word;
+    if (word.len > 64) word.len = 64;
     problem_warning(l->problems, json_line(v),
                     "no statement is called \"%.*s\", so that this can never match%s%.*s%s",
-                    SLICE_ARG(nearest.word), guess ? "; did you mean \"" : "",
-                    SLICE_ARG(nearest.best), guess ? "\"?" : "");
+                    SLICE_ARG(word), guess ? "; did you mean \"" : "", SLICE_ARG(nearest.best),
+                    guess ? "\"?" : "");
 }
 
 void load_check_value(struct load *l, enum route_condition c, const struct json_value *v)
