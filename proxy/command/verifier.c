@@ -1,4 +1,7 @@
-#include "proxy/command/verifier.h"
+/* verifier: a password in, what the configuration may hold in its place out. The password comes on
+ * stdin, never as an argument, where `ps` would show it; on a terminal it is asked for twice and
+ * not echoed. */
+#include "proxy/command/command.h"
 
 #include "auth/digest.h"
 #include "auth/md5.h"
@@ -13,12 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { EXIT_FINE, EXIT_NOT_FINE, EXIT_USAGE, PASSWORD_MAX_BYTES = 1024 };
-
-static const char usage[] = "usage: sluice verifier --method scram-sha-256|digest|md5 USER\n"
-                            "\n"
-                            "Reads a password on stdin (one line) and prints a stored verifier:\n"
-                            "the value for \"password\" of USER in the config.\n";
+enum { PASSWORD_MAX_BYTES = 1024 };
 
 /* One line, with room to see that it was too long. */
 struct password {
@@ -121,12 +119,6 @@ static bool verifier_make(enum auth_method method, struct slice user, struct sli
     return !out->failed;
 }
 
-static int usage_error(const char *what, const char *which)
-{
-    fprintf(stderr, "sluice verifier: %s%s\n%s", what, which, usage);
-    return EXIT_USAGE;
-}
-
 static bool has_verifier(enum auth_method method)
 {
     return method == AUTH_SCRAM || method == AUTH_DIGEST || method == AUTH_MD5;
@@ -134,40 +126,24 @@ static bool has_verifier(enum auth_method method)
 
 int command_verifier(int argc, char **argv)
 {
-    const char *method_text = NULL, *user = NULL;
-    for (int i = 1; i < argc; i++) {
-        struct slice arg = slice_str(argv[i]);
-        if (slice_is(arg, "--help")) {
-            fputs(usage, stdout);
-            return EXIT_FINE;
-        }
-        if (slice_is(arg, "--method")) {
-            if (++i == argc) return usage_error("--method needs a value", "");
-            method_text = argv[i];
-        } else if (slice_starts(arg, "--method=")) {
-            method_text = argv[i] + strlen("--method=");
-        } else if (slice_starts(arg, "-")) {
-            return usage_error("unknown option ", argv[i]);
-        } else if (user) {
-            return usage_error("more than one user", "");
-        } else {
-            user = argv[i];
-        }
-    }
-    if (!method_text) return usage_error("--method is missing", "");
-    enum auth_method method = auth_method_of(slice_str(method_text));
-    if (!has_verifier(method)) return usage_error("no verifier for method ", method_text);
-    if (!user || !*user) return usage_error("the user is missing", "");
+    struct options_verifier options;
+    int words = command_parse(argc, argv, &options, 1);
+    if (words < 0) return STATUS_USAGE;
+    if (!options.method) return command_misused(argv[0], "--method is missing");
+    enum auth_method method = auth_method_of(slice_str(options.method));
+    if (!has_verifier(method))
+        return command_misused(argv[0], "no verifier for method \"%s\"", options.method);
+    if (words == 0 || !*argv[1]) return command_misused(argv[0], "the user is missing");
 
     struct password password = { .len = 0 };
     struct buf out = { 0 };
     const char *why = read_password(&password);
-    if (!why && !verifier_make(method, slice_str(user), password_slice(&password), &out))
+    if (!why && !verifier_make(method, slice_str(argv[1]), password_slice(&password), &out))
         why = "the password cannot be hashed on this machine";
     explicit_bzero(&password, sizeof password);
     if (!why && (fwrite(out.at, 1, out.len, stdout) != out.len || fflush(stdout) != 0))
         why = "cannot write to stdout";
     buf_wipe(&out);
     if (why) fprintf(stderr, "sluice verifier: %s\n", why);
-    return why ? EXIT_NOT_FINE : EXIT_FINE;
+    return why ? STATUS_NOT_FINE : STATUS_FINE;
 }

@@ -4,7 +4,7 @@
 #include "auth/digest.h"
 #include "auth/md5.h"
 #include "auth/scram.h"
-#include "proxy/command/verifier.h"
+#include "proxy/command/command.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,14 +15,14 @@ static char printed[1024];
 /* Runs the command with `input` on stdin; what it wrote to stdout is left in `printed`. */
 static int run(struct slice input, int argc, const char *const *args)
 {
-    char *argv[8];
+    char *argv[8], *own[8]; /* the command moves its arguments about */
     int in[2], saved_in = dup(0), saved_out = dup(1), saved_err = dup(2);
     FILE *out = tmpfile();
     assert_non_null(out);
     assert_int_equal(pipe(in), 0);
     assert_int_equal(write(in[1], input.at, input.len), input.len);
     close(in[1]);
-    for (int i = 0; i < argc; i++) argv[i] = strdup(args[i]);
+    for (int i = 0; i < argc; i++) argv[i] = own[i] = strdup(args[i]);
     fflush(stdout);
     fflush(stderr);
     dup2(in[0], 0);
@@ -42,7 +42,7 @@ static int run(struct slice input, int argc, const char *const *args)
     size_t n = fread(printed, 1, sizeof printed - 1, out);
     printed[n] = '\0';
     fclose(out);
-    for (int i = 0; i < argc; i++) free(argv[i]);
+    for (int i = 0; i < argc; i++) free(own[i]);
     return status;
 }
 
@@ -120,8 +120,6 @@ static void wrong_usage_says_how(void **state)
         assert_int_equal(run(slice_str("secret\n"), argc, lines[i]), 2);
         assert_non_null(strstr(printed, "usage: sluice verifier"));
     }
-    assert_int_equal(run(slice_str(""), 2, (const char *const[]){ "verifier", "--help" }), 0);
-    assert_non_null(strstr(printed, "usage: sluice verifier"));
 }
 
 int main(void)
