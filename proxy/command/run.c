@@ -9,7 +9,7 @@ static void print_problems(const struct problems *problems, const char *path)
 {
     struct buf text = { 0 };
     problems_print(problems, path, &text);
-    fwrite(text.at, 1, text.len, stderr);
+    if (text.len) fwrite(text.at, 1, text.len, stderr);
     buf_fini(&text);
 }
 

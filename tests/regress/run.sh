@@ -6,7 +6,7 @@
 #   REGRESS=postgresql   PostgreSQL's own regression tests, in the order of its schedule: from
 #                        REGRESS_SOURCE (its src/test/regress), or fetched with `apt-get source`
 #   PROXY=pgbouncer      through that instead (to see what the comparison says of others)
-#   ONLY=word            files with that word in their name (and test_setup)
+#   REGRESS_ONLY=word            files with that word in their name (and test_setup)
 #
 # Two equal clusters, one asked directly, one through the proxy. PostgreSQL's own tests are asked directly
 # twice, and where these two differ already (clocks, sizes, chance) nothing is compared. Prints
@@ -109,7 +109,7 @@ masked() { sed -E -e "s/\\b(${direct_port}|${behind_port}|${twin_port:-0}|${prox
 passed=0 failed=0 odd=0
 for name in "${names[@]}"; do
     [ -f "$sql/$name.sql" ] || continue
-    [ -z "${ONLY:-}" ] || [[ $name == *"$ONLY"* || $name == test_setup ]] || continue
+    [ -z "${REGRESS_ONLY:-}" ] || [[ $name == *"$REGRESS_ONLY"* || $name == test_setup ]] || continue
     out=$kit_dir/out.$name
     ask "$direct_port" "$sql/$name.sql" "$out.direct" &
     one=$!

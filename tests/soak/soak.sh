@@ -24,14 +24,18 @@ judge() { # NAME COMMAND...
     fi
 }
 
-# Nothing may stay behind: no server of ours is busy, and there are never more than allowed.
+# Nothing may stay behind: soon after the last client is gone (cancel_timeout is 10 s) no server is busy.
 servers_are_idle() {
-    local busy
-    busy=$(superuser -c "select count(*) from pg_stat_activity where backend_type = 'client backend' and state <> 'idle' and pid <> pg_backend_pid()")
-    [ "$busy" = 0 ] || {
-        superuser -c "select pid, state, wait_event, left(query, 60) from pg_stat_activity where backend_type = 'client backend'"
-        return 1
-    }
+    local tries busy="state <> 'idle' and backend_type = 'client backend' and pid <> pg_backend_pid()"
+    for ((tries = 0; tries < 60; tries++)); do
+        [ "$(superuser -c "select count(*) from pg_stat_activity where $busy")" != 0 ] || {
+            echo "# after $((tries / 4)) s"
+            return
+        }
+        sleep 0.25
+    done
+    superuser -c "select pid, state, wait_event, left(query, 60) from pg_stat_activity where $busy"
+    return 1
 }
 
 memory_kib() { awk '/^VmRSS:/ { print $2 }' "/proc/$sluice/status"; }
@@ -43,7 +47,6 @@ for mode in ${SOAK_MODES:-transaction session}; do
     "$build/soak/crosstalk" -p "$port" -c "$clients" -t 5 >/dev/null 2>&1 # warm
     before=$(memory_kib)
     judge "$mode: every answer is its client's own" "$build/soak/crosstalk" -p "$port" -c "$clients" -t "${SOAK_SECONDS:-600}"
-    sleep 1
     judge "$mode: no server is left busy" servers_are_idle
     after=$(memory_kib)
     echo "# resident memory: $before KiB before, $after KiB after"
