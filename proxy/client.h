@@ -26,8 +26,10 @@
     X(GSS_REQUEST)                                                                                 \
     X(DIRECT_TLS)                                                                                  \
     X(SECURE)                                                                                      \
-    X(SECURED) X(CANCEL) X(STARTUP) X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED)            \
-        X(WITHDRAWN) X(RELEASED) X(REFUSED) X(GONE)
+    X(SECURED)                                                                                     \
+    X(CANCEL)                                                                                      \
+    X(STARTUP) X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED) X(WITHDRAWN) X(RELEASED)        \
+        X(REFUSED) X(GONE)
 
 enum client_state {
 #define X(name) CLIENT_##name,

@@ -127,9 +127,11 @@ static void on_bytes(struct server *s, const char *at, size_t len)
 {
     pool_of(s)->events->on_bytes(s, at, len);
 }
+static void on_dropped(struct server *s, void *local) { pool_of(s)->events->on_dropped(local); }
 static void on_drained(struct server *s) { pool_of(s)->events->on_drained(s); }
 
 static const struct server_events server_events = {
+    .on_dropped = on_dropped,
     .on_ready = on_ready,
     .on_bytes = on_bytes,
     .on_drained = on_drained,

@@ -30,6 +30,7 @@ struct pool_events {
     void (*on_drained)(struct server *s);
     /* A server that serves a session died; s->session is cleared afterwards. */
     void (*on_lost)(struct server *s, const struct err *err);
+    void (*on_dropped)(void *local); /* as server's */
 };
 
 struct pool_ticket {

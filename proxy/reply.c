@@ -1,7 +1,9 @@
 #include "proxy/reply.h"
 
 #include "protocol/backend.h"
+#include "proxy/local.h"
 #include "proxy/outbox.h"
+#include "proxy/prepared.h"
 #include "proxy/worker.h"
 
 enum { HELD_MAX_BYTES = 128 * 1024 };
@@ -34,23 +36,54 @@ static uint8_t ready_status(const struct piece *p)
     return p->type == BACKEND_READY ? (uint8_t)piece_body(p).at[0] : 0;
 }
 
+/* Entries that an error has made void: they will never be answered. */
+static void drop_entries(struct session *s, struct server *server)
+{
+    struct txn_entry entry;
+    while (txn_take_dropped(&server->txn, &entry)) {
+        if (entry.kind == TXN_LOCAL)
+            local_drop(s, entry.local);
+        else if (entry.kind == TXN_PARSE)
+            prepared_parsed(s, server, entry.tag, entry.serial, false);
+    }
+}
+
+/* Local answers whose turn has come, and whose client has left. */
+static void drop_locals(struct server *server)
+{
+    struct txn_entry entry;
+    while (txn_take_local(&server->txn, &entry)) local_drop(NULL, entry.local);
+}
+
+/* A FATAL is the server's last word; we add none of our own. */
+static void note_farewell(struct session *s, const struct piece *p)
+{
+    struct slice severity = backend_field(piece_body(p), 'S');
+    s->farewell = slice_is(severity, "FATAL") || slice_is(severity, "PANIC");
+}
+
 /* The first piece of a message. False: the server has lost the thread. */
 static bool take_first(struct session *s, struct server *server, const struct piece *p,
                        struct outbox *out, bool *pass)
 {
     struct txn_answer a = txn_received(&server->txn, p->type, ready_status(p));
-    struct txn_entry entry;
-    while (txn_take_dropped(&server->txn, &entry)) continue;
     *pass = !a.swallow;
     if (!a.expected) return false;
-    if (p->type == BACKEND_READY) metrics_add(&server->env->metrics, METRIC_requests, 1);
-    if (p->type == BACKEND_PARAMETER_STATUS) {
+    switch (p->type) {
+    case BACKEND_READY: metrics_add(&server->env->metrics, METRIC_requests, 1); break;
+    case BACKEND_PARSE_COMPLETE: prepared_parsed(s, server, a.tag, a.serial, true); break;
+    case BACKEND_COMMAND_COMPLETE:
+        prepared_tag(server, slice_of(piece_body(p).at, piece_body(p).len - 1));
+        break;
+    case BACKEND_PARAMETER_STATUS:
         take_parameter(server, p, *pass ? out : NULL);
         *pass = false;
-    }
-    if (p->type == BACKEND_ERROR && *pass && s) {
-        struct slice severity = backend_field(piece_body(p), 'S');
-        s->farewell = slice_is(severity, "FATAL") || slice_is(severity, "PANIC");
+        break;
+    case BACKEND_ERROR:
+        drop_entries(s, server);
+        if (*pass && s) note_farewell(s, p);
+        break;
+    default: break;
     }
     return true;
 }
@@ -75,6 +108,11 @@ static bool take_all(struct session *s, struct server *server, struct slice *in,
             return false;
         }
         if (pass && out) outbox_add(out, piece.bytes);
+        if (!piece.last) continue;
+        if (s)
+            local_tell(s, out);
+        else
+            drop_locals(server);
     }
     server->passing = pass;
     if (result == FRAME_MORE) return true;

@@ -2,18 +2,13 @@
 
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
+#include "proxy/local.h"
 #include "proxy/outbox.h"
+#include "proxy/prepared.h"
 #include "proxy/worker.h"
 
 enum {
     HELD_HIGH_BYTES = 256 * 1024, /* a waiting client that has sent more is not read for a while */
-};
-
-enum take {
-    TAKE_SEND, /* to the server */
-    TAKE_DROP, /* dealt with, or of no interest */
-    TAKE_WAIT, /* no server yet: keep it and come again */
-    TAKE_STOP, /* the session has ended, or is about to */
 };
 
 /* ---- answers of our own --------------------------------------------------------------------- */
@@ -37,17 +32,21 @@ static enum take answer_sync(struct session *s)
 /* ---- one message ---------------------------------------------------------------------------- */
 
 /* A server for this message, or a place in the line. */
-static enum take need_server(struct session *s)
+static enum take need_server(struct session *s, struct outbox *out)
 {
     if (s->server) return TAKE_SEND;
     if (s->client.state == CLIENT_READY) client_step(&s->client, CLIENT_ON_REQUEST, NULL);
-    if (session_seek(s)) return TAKE_SEND;
+    if (session_seek(s)) {
+        outbox_begin(out, &s->server->stream);
+        prepared_trim(s->server, out);
+        return TAKE_SEND;
+    }
     return s->client.state >= CLIENT_LEAVING ? TAKE_STOP : TAKE_WAIT;
 }
 
-static enum take book(struct session *s, const struct piece *p, uint8_t flags, uint32_t tag)
+static enum take book(struct session *s, const struct piece *p)
 {
-    if (txn_sent(&s->server->txn, p->type, flags, tag, 0)) return TAKE_SEND;
+    if (txn_sent(&s->server->txn, p->type, 0, 0, 0)) return TAKE_SEND;
     struct err err;
     err_set(&err, ERR_OUT_OF_MEMORY, "");
     client_refuse(&s->client, &err);
@@ -78,8 +77,28 @@ static bool is_well_formed(const struct piece *p)
     }
 }
 
-static enum take take_first(struct session *s, const struct piece *p)
+/* A message that the server is to see, in a pooled session. */
+static enum take take_pooled(struct session *s, const struct piece *p, struct outbox *out)
 {
+    switch (p->type) {
+    case FRONTEND_PARSE: return prepared_parse(s, p, out);
+    case FRONTEND_BIND: return prepared_bind(s, p, out);
+    case FRONTEND_DESCRIBE: return prepared_describe(s, p, out);
+    case FRONTEND_CLOSE: return prepared_close(s, p, out);
+    case FRONTEND_QUERY: prepared_query(s); return book(s, p);
+    default: return book(s, p);
+    }
+}
+
+/* A Sync that needs no server: there is none, or what it ends was refused before it got there. */
+static bool is_local_sync(const struct session *s, bool was_discarding)
+{
+    return !s->server || (was_discarding && txn_is_clean(&s->server->txn));
+}
+
+static enum take take_first(struct session *s, const struct piece *p, struct outbox *out)
+{
+    bool was_discarding = s->discarding;
     if (s->discarding && p->type != FRONTEND_TERMINATE) {
         if (p->type != FRONTEND_SYNC) return TAKE_DROP;
         s->discarding = false;
@@ -90,7 +109,7 @@ static enum take take_first(struct session *s, const struct piece *p)
         client_violation(&s->client, "password message after login");
         return TAKE_STOP;
     case FRONTEND_SYNC:
-        if (!s->server) return answer_sync(s);
+        if (is_local_sync(s, was_discarding)) return answer_sync(s);
         break;
     case FRONTEND_FLUSH:
     case FRONTEND_COPY_DATA:
@@ -101,16 +120,18 @@ static enum take take_first(struct session *s, const struct piece *p)
         break;
     default: break;
     }
-    if (!is_well_formed(p)) return malformed(s, p);
-    enum take take = need_server(s);
-    return take == TAKE_SEND ? book(s, p, 0, 0) : take;
+    if (!is_well_formed(p)) return TAKE_MALFORMED;
+    enum take take = need_server(s, out);
+    if (take != TAKE_SEND) return take;
+    return s->keeps_server ? book(s, p) : take_pooled(s, p, out);
 }
 
-static enum take take_piece(struct session *s, const struct piece *p)
+static enum take take_piece(struct session *s, const struct piece *p, struct outbox *out)
 {
     if (!p->first) return s->sending ? TAKE_SEND : TAKE_DROP;
-    enum take take = take_first(s, p);
-    s->sending = take == TAKE_SEND;
+    enum take take = take_first(s, p, out);
+    if (take == TAKE_MALFORMED) return malformed(s, p);
+    s->sending = take == TAKE_SEND || take == TAKE_SENT;
     return take;
 }
 
@@ -142,18 +163,14 @@ static bool take_all(struct session *s, struct slice *in, struct outbox *out)
             bad_frame(s, result, *in);
             return false;
         }
-        bool had_server = s->server != NULL;
-        enum take take = take_piece(s, &piece);
+        enum take take = take_piece(s, &piece, out);
         if (take == TAKE_STOP) return false;
         if (take == TAKE_WAIT) {
             *frame = frame_before;
             *in = before;
             return true;
         }
-        if (take == TAKE_SEND) {
-            if (!had_server && s->server) outbox_begin(out, &s->server->stream);
-            outbox_add(out, piece.bytes);
-        }
+        if (take == TAKE_SEND) outbox_add(out, piece.bytes);
     }
 }
 
@@ -199,6 +216,7 @@ void request_take(struct session *s, const char *at, size_t len)
         outbox_flush(out);
     }
     if (!alive) return;
+    local_tell(s, NULL);
     hold(s, in, was_held);
     if (s->server && stream_is_choked(&s->server->stream)) stream_pause(&c->stream);
 }

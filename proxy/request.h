@@ -10,6 +10,16 @@
 
 #include "proxy/session.h"
 
+/* What becomes of a piece of a message. */
+enum take {
+    TAKE_SEND, /* to the server, as it is */
+    TAKE_SENT, /* its beginning was sent already, the rest of the message follows as it is */
+    TAKE_DROP, /* dealt with, or of no interest */
+    TAKE_WAIT, /* keep it and come again: no server yet, or something has to be answered first */
+    TAKE_STOP, /* the session has ended, or is about to */
+    TAKE_MALFORMED,
+};
+
 /* Bytes from the client (held ones come first). */
 void request_take(struct session *s, const char *at, size_t len);
 

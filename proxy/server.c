@@ -8,6 +8,7 @@
 #include "proxy/io/resolve.h"
 #include "proxy/random.h"
 #include "proxy/shared.h"
+#include "proxy/worker.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,9 +131,13 @@ static void do_fail(struct server *s, const void *arg)
 
 static void do_bury(struct server *s, const void *arg)
 {
+    struct txn_entry entry;
     (void)arg;
+    for (s->txn.dropping = s->txn.count; txn_take_dropped(&s->txn, &entry);)
+        if (entry.kind == TXN_LOCAL) s->events->on_dropped(s, entry.local);
     txn_fini(&s->txn);
     params_fini(&s->params);
+    stmt_shelf_fini(&s->shelf, &s->env->worker->stmts);
     buf_fini(&s->held);
     buf_fini(&s->pairs);
     metrics_sub(&s->env->metrics, METRIC_servers, 1);
@@ -364,6 +369,8 @@ static void do_announce(struct server *s, const void *arg)
     (void)arg;
     login_free(s);
     wheel_cancel(&s->timer);
+    s->is_redshift = params_get(&s->params, "padb_version").at != NULL ||
+                     slice_starts(params_get(&s->params, "server_version"), "8.0");
     s->txn.status = TXN_IDLE;
     s->opened_ms = s->idle_since_ms = env_now_ms(s->env);
     metrics_add(&s->env->metrics, METRIC_servers_opened, 1);
@@ -506,6 +513,7 @@ bool server_open(struct server *s, struct env *env, const struct server_target *
     list_init(&s->cancelling);
     frame_init(&s->frame, backend_specs);
     txn_init(&s->txn);
+    stmt_shelf_init(&s->shelf, env->shared->seed);
     wheel_node_init(&s->timer, on_timeout);
     buf_add_slice(&s->pairs, pairs);
     s->login = calloc(1, sizeof *s->login);

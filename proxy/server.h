@@ -14,6 +14,7 @@
 
 #include "protocol/frame.h"
 #include "protocol/params.h"
+#include "protocol/stmt.h"
 #include "protocol/txn.h"
 #include "proxy/env.h"
 #include "proxy/realm.h"
@@ -28,8 +29,8 @@
     X(CONNECTED)                                                                                   \
     X(TLS_OFFERED)                                                                                 \
     X(PLAIN)                                                                                       \
-    X(SECURED) X(ASKED) X(PROVED) X(READY) X(TAKEN) X(RELEASED) X(SETTLE) X(SETTLED) X(FAILED)     \
-        X(CLOSED)
+    X(SECURED)                                                                                     \
+    X(ASKED) X(PROVED) X(READY) X(TAKEN) X(RELEASED) X(SETTLE) X(SETTLED) X(FAILED) X(CLOSED)
 
 enum server_state {
 #define X(name) SERVER_##name,
@@ -62,6 +63,8 @@ struct server_events {
     void (*on_bytes)(struct server *s, const char *at, size_t len);
     void (*on_drained)(struct server *s);
     void (*on_failed)(struct server *s, const struct err *err);
+    /* A local answer in the ledger (txn_local) that nobody will hear any more. */
+    void (*on_dropped)(struct server *s, void *local);
     void (*on_closed)(struct server *s);
 };
 
@@ -81,6 +84,7 @@ struct server {
     struct buf held; /* the start of a message that is wanted whole */
     struct txn txn;
     struct params params;
+    struct stmt_shelf shelf; /* prepared statements that it has under our names */
     union socket_address address;
     uint64_t id;
     uint64_t opened_ms, idle_since_ms, expires_ms;
@@ -92,6 +96,7 @@ struct server {
     bool stained;         /* carries state that cannot be cleaned: close instead of reuse */
     bool retiring;        /* to be closed as soon as it is free */
     bool orphan_reuse;    /* an orphan that may serve others once it is clean */
+    bool is_redshift;     /* by what it says of itself */
     bool dialled;         /* the stream was opened */
     bool passing;         /* the message under way goes on to the client */
 };

@@ -2,7 +2,9 @@
 
 #include "protocol/backend.h"
 #include "protocol/startup.h"
+#include "proxy/local.h"
 #include "proxy/orphan.h"
+#include "proxy/prepared.h"
 #include "proxy/reply.h"
 #include "proxy/request.h"
 #include "proxy/startup_pairs.h"
@@ -151,6 +153,15 @@ static void log_ignored(const struct session *s, const struct startup_wishes *wi
                   LOG_U64("conn", s->client.id), LOG_STR("parameter", wishes->ignored[i]), LOG_END);
 }
 
+void session_pin(struct session *s, const char *why)
+{
+    if (s->pinned) return;
+    s->pinned = why;
+    metrics_add(&s->client.env->metrics, METRIC_pins, 1);
+    log_event(s->client.env->log, LOG_INFO, "session.pinned", LOG_U64("conn", s->client.id),
+              LOG_TEXT("why", why), LOG_END);
+}
+
 static bool choose_pool(struct session *s, struct err *err)
 {
     struct client *c = &s->client;
@@ -176,6 +187,7 @@ static bool choose_pool(struct session *s, struct err *err)
     s->pool = worker_pool(c->env->worker, &setup);
     if (!s->pool) return err_set(err, ERR_OUT_OF_MEMORY, "");
     s->ticket.pairs = buf_slice(&s->pairs);
+    if (!s->keeps_server) c->frame.want_parse = PREPARED_HELD_MAX;
     return true;
 }
 
@@ -220,6 +232,7 @@ static void on_closed(struct client *c)
     struct session *s = session_of(c);
     atomic_fetch_sub(&c->env->shared->clients, 1);
     buf_fini(&s->pairs);
+    stmt_book_free(s->book, &c->env->worker->stmts);
     free(s);
 }
 
@@ -343,7 +356,10 @@ static void on_lost(struct server *server, const struct err *err)
     }
 }
 
+static void on_dropped(void *local) { local_drop(NULL, local); }
+
 static const struct pool_events pool_events = {
+    .on_dropped = on_dropped,
     .on_bytes = on_server_bytes,
     .on_drained = on_server_drained,
     .on_lost = on_lost,

@@ -15,6 +15,7 @@
 #ifndef SLUICE_PROXY_SESSION_H
 #define SLUICE_PROXY_SESSION_H
 
+#include "protocol/stmt.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/pool.h"
@@ -26,6 +27,7 @@ struct session {
     struct pool_ticket ticket;
     struct buf pairs; /* startup parameters for its server */
     struct cancel_entry cancel;
+    struct stmt_book *book; /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
     const char *pinned; /* why it keeps its server; NULL: it does not */
     bool keeps_server;  /* session mode */
@@ -45,6 +47,9 @@ void session_detach(struct session *s);
 
 /* Tells the client of an error in its proper place and closes the connection if it is FATAL. */
 void session_refuse(struct session *s, const struct err *err);
+
+/* From now on the session keeps its server, which is closed in the end. The first reason stays. */
+void session_pin(struct session *s, const char *why);
 
 /* After each turn of replies: gives the server back when it is free for others. */
 void session_replied(struct session *s);

@@ -292,6 +292,7 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     list_init(&w->sessions);
     map_init(&w->pools, shared->seed);
     map_init(&w->cancels, shared->seed);
+    stmt_table_init(&w->stmts, shared->seed);
     if (!mailbox_open(&w->mailbox, &w->loop, w))
         return err_set(err, ERR_INTERNAL, "no descriptor for the worker's mailbox");
     wheel_node_init(&w->tick, on_tick);
@@ -332,5 +333,6 @@ void worker_join(struct worker *w)
     realm_unref(w->env.realm);
     map_fini(&w->pools);
     map_fini(&w->cancels);
+    stmt_table_fini(&w->stmts);
     free(w->listeners);
 }

@@ -27,6 +27,8 @@ struct worker {
     struct list sessions;            /* clients, by client.node */
     struct map pools;                /* by key */
     struct map cancels;              /* sessions by cancel key */
+    struct stmt_table stmts;
+    uint64_t unnamed_serial; /* counts unnamed statements */
     struct outbox to_server, to_client;
     struct wheel_node tick; /* while it stops */
     bool started, stopping, stopping_now, over;

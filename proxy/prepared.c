@@ -1,0 +1,312 @@
+#include "proxy/prepared.h"
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/local.h"
+#include "proxy/worker.h"
+
+#include <stdlib.h>
+
+static struct stmt_table *table_of(const struct server *server)
+{
+    return &server->env->worker->stmts;
+}
+
+static struct stmt_book *book_of(struct session *s)
+{
+    if (!s->book) s->book = stmt_book_new(s->client.env->shared->seed);
+    return s->book;
+}
+
+static enum take no_memory(struct session *s)
+{
+    struct err err;
+    err_set(&err, ERR_OUT_OF_MEMORY, "");
+    client_refuse(&s->client, &err);
+    return TAKE_STOP;
+}
+
+static enum take unknown(struct session *s, struct slice name, struct outbox *out)
+{
+    struct err err;
+    err_set(&err, ERR_UNKNOWN_STMT, "prepared statement \"%.*s\" does not exist",
+            (int)(name.len < 100 ? name.len : 100), name.at);
+    return local_refuse(s, FRONTEND_BIND, &err, out);
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+/* A Parse under `name`. A named statement's tail stays where it is as long as it is on the shelf;
+ * the unnamed one's may be overwritten before the flush, and is copied. */
+static bool send_parse(struct server *server, struct outbox *out, struct slice name,
+                       struct slice tail, uint8_t flags, uint32_t tag, uint32_t serial)
+{
+    struct buf head = { 0 };
+    buf_add_u8(&head, FRONTEND_PARSE);
+    buf_add_u32(&head, (uint32_t)(4 + name.len + 1 + tail.len));
+    buf_add_slice(&head, name);
+    buf_add_u8(&head, 0);
+    bool ok = !head.failed && txn_sent(&server->txn, FRONTEND_PARSE, flags, tag, serial);
+    if (ok) {
+        outbox_copy(out, buf_slice(&head));
+        if (tag)
+            outbox_add(out, tail);
+        else
+            outbox_copy(out, tail);
+    }
+    buf_fini(&head);
+    return ok;
+}
+
+static bool send_close(struct server *server, struct outbox *out, const struct stmt *stmt)
+{
+    char name[STMT_NAME_MAX];
+    struct buf message = { 0 };
+    frontend_close(&message, 'S', slice_of(name, stmt_name(stmt, name)));
+    bool ok = !message.failed && txn_sent(&server->txn, FRONTEND_CLOSE, TXN_SWALLOW, 0, 0);
+    if (ok) outbox_copy(out, buf_slice(&message));
+    buf_fini(&message);
+    return ok;
+}
+
+/* Puts the statement on the server's shelf, by a Parse. `flags`, `serial`: for whom. */
+static bool shelve(struct server *server, struct outbox *out, struct stmt *stmt, uint8_t flags,
+                   uint32_t serial)
+{
+    char name[STMT_NAME_MAX];
+    struct stmt_copy *copy = stmt_shelf_find(&server->shelf, stmt);
+    if (copy && copy->place == STMT_DOUBTFUL) {
+        /* It may still be there, and a second Parse of the same name would fail. */
+        if (!send_close(server, out, stmt)) return false;
+        copy->place = STMT_SENT;
+    } else if (!copy && !stmt_shelf_add(&server->shelf, stmt)) {
+        return false;
+    }
+    return send_parse(server, out, slice_of(name, stmt_name(stmt, name)), stmt->tail, flags,
+                      stmt->id, serial);
+}
+
+static bool is_shelved(struct server *server, const struct stmt *stmt)
+{
+    struct stmt_copy *copy = stmt_shelf_find(&server->shelf, stmt);
+    return copy && copy->place != STMT_DOUBTFUL;
+}
+
+/* Before a Bind or Describe: the server must have it. */
+static bool bring(struct session *s, struct outbox *out, struct stmt *stmt)
+{
+    if (is_shelved(s->server, stmt)) return true;
+    metrics_add(&s->client.env->metrics, METRIC_statements_prepared_again, 1);
+    return shelve(s->server, out, stmt, TXN_SWALLOW, 0);
+}
+
+static bool bring_unnamed(struct session *s, struct outbox *out)
+{
+    struct stmt_book *book = s->book;
+    if (s->server->shelf.unnamed_serial == book->unnamed_serial) return true;
+    metrics_add(&s->client.env->metrics, METRIC_statements_prepared_again, 1);
+    s->server->shelf.unnamed_serial = book->unnamed_serial;
+    return send_parse(s->server, out, (struct slice){ "", 0 }, buf_slice(&book->unnamed),
+                      TXN_SWALLOW, 0, (uint32_t)book->unnamed_serial);
+}
+
+/* ---- Parse ---------------------------------------------------------------------------------- */
+
+static enum take parse_unnamed(struct session *s, const struct piece *p,
+                               const struct frontend_parse *parse)
+{
+    struct stmt_book *book = book_of(s);
+    if (!book) return no_memory(s);
+    buf_truncate(&book->unnamed, 0);
+    if (book->unnamed.cap > PREPARED_HELD_MAX / 16) buf_fini(&book->unnamed);
+    buf_add(&book->unnamed, parse->text.at, parse->text.len + 1 + parse->types.len);
+    if (book->unnamed.failed) return no_memory(s);
+    book->unnamed_serial = ++s->client.env->worker->unnamed_serial;
+    s->server->shelf.unnamed_serial = book->unnamed_serial;
+    if (!txn_sent(&s->server->txn, p->type, 0, 0, (uint32_t)book->unnamed_serial))
+        return no_memory(s);
+    return TAKE_SEND;
+}
+
+/* Too large to hold: it goes through as it is, and the session keeps its server. */
+static enum take parse_large(struct session *s, const struct piece *p)
+{
+    session_pin(s, "statement too large to carry");
+    s->server->stained = true;
+    return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
+}
+
+static enum take parse_named(struct session *s, const struct frontend_parse *parse,
+                             struct outbox *out)
+{
+    struct server *server = s->server;
+    struct stmt_book *book = book_of(s);
+    struct err err;
+    bool is_new;
+    if (!book) return no_memory(s);
+    if (stmt_book_find(book, parse->name)) {
+        err_set(&err, ERR_DUPLICATE_STMT, "prepared statement \"%.*s\" already exists",
+                (int)(parse->name.len < 100 ? parse->name.len : 100), parse->name.at);
+        return local_refuse(s, FRONTEND_PARSE, &err, out);
+    }
+    struct stmt *stmt = stmt_intern(table_of(server), parse->text, parse->types, &is_new);
+    if (!stmt) return no_memory(s);
+    struct stmt_entry *entry = stmt_book_enter(book, table_of(server), parse->name, stmt,
+                                               s->client.realm->config->limits.prepared_per_client);
+    if (!entry) return no_memory(s);
+    bool ok = is_shelved(server, stmt) ? local_answer(s, LOCAL_PARSE_COMPLETE, entry->serial)
+                                       : shelve(server, out, stmt, 0, entry->serial);
+    return ok ? TAKE_DROP : no_memory(s);
+}
+
+enum take prepared_parse(struct session *s, const struct piece *p, struct outbox *out)
+{
+    struct frontend_parse parse;
+    if (!p->last) return parse_large(s, p);
+    if (!frontend_read_parse(piece_body(p), &parse)) return TAKE_MALFORMED;
+    return parse.name.len ? parse_named(s, &parse, out) : parse_unnamed(s, p, &parse);
+}
+
+/* ---- Bind and Describe ---------------------------------------------------------------------- */
+
+enum take prepared_bind(struct session *s, const struct piece *p, struct outbox *out)
+{
+    struct frontend_bind bind;
+    struct slice body = piece_body(p);
+    if (!frontend_read_bind(body, &bind)) return TAKE_MALFORMED;
+    struct stmt_book *book = s->book;
+    if (bind.statement.len == 0) {
+        if (!s->pinned && (!book || !book->unnamed_serial)) return unknown(s, bind.statement, out);
+        if (book && book->unnamed_serial && !bring_unnamed(s, out)) return no_memory(s);
+        return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
+    }
+    struct stmt_entry *entry = book ? stmt_book_find(book, bind.statement) : NULL;
+    if (!entry) {
+        /* A pinned session may have made it by SQL. */
+        if (!s->pinned) return unknown(s, bind.statement, out);
+        return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
+    }
+    char name[STMT_NAME_MAX];
+    size_t name_len = stmt_name(entry->stmt, name);
+    if (!bring(s, out, entry->stmt) || !txn_sent(&s->server->txn, p->type, 0, 0, 0))
+        return no_memory(s);
+    struct buf head = { 0 };
+    buf_add_u8(&head, FRONTEND_BIND);
+    buf_add_u32(&head, (uint32_t)(p->size - 1 - bind.statement.len + name_len));
+    buf_add(&head, bind.portal.at, bind.portal.len + 1);
+    buf_add(&head, name, name_len + 1);
+    outbox_copy(out, buf_slice(&head));
+    buf_fini(&head);
+    outbox_add(out, slice_after(body, bind.rest));
+    return TAKE_SENT;
+}
+
+enum take prepared_describe(struct session *s, const struct piece *p, struct outbox *out)
+{
+    uint8_t target;
+    struct slice asked;
+    if (!frontend_read_target(piece_body(p), &target, &asked)) return TAKE_MALFORMED;
+    bool unnamed = target == 'S' && asked.len == 0;
+    if (unnamed && !s->pinned && (!s->book || !s->book->unnamed_serial))
+        return unknown(s, asked, out);
+    if (unnamed && s->book && s->book->unnamed_serial && !bring_unnamed(s, out))
+        return no_memory(s);
+    struct stmt_entry *entry =
+        target == 'S' && asked.len && s->book ? stmt_book_find(s->book, asked) : NULL;
+    if (target == 'S' && asked.len && !entry && !s->pinned) return unknown(s, asked, out);
+    if (entry && !bring(s, out, entry->stmt)) return no_memory(s);
+    if (!txn_sent(&s->server->txn, p->type, 0, 0, 0)) return no_memory(s);
+    if (!entry) return TAKE_SEND;
+    char name[STMT_NAME_MAX];
+    size_t name_len = stmt_name(entry->stmt, name);
+    struct buf message = { 0 };
+    buf_add_u8(&message, FRONTEND_DESCRIBE);
+    buf_add_u32(&message, (uint32_t)(4 + 1 + name_len + 1));
+    buf_add_u8(&message, 'S');
+    buf_add(&message, name, name_len + 1);
+    outbox_copy(out, buf_slice(&message));
+    buf_fini(&message);
+    return TAKE_DROP;
+}
+
+/* ---- Close ---------------------------------------------------------------------------------- */
+
+/* The name is the client's alone; the server keeps the statement for others. */
+enum take prepared_close(struct session *s, const struct piece *p, struct outbox *out)
+{
+    uint8_t target;
+    struct slice name;
+    (void)out;
+    if (!frontend_read_target(piece_body(p), &target, &name)) return TAKE_MALFORMED;
+    struct stmt_entry *entry = target == 'S' && s->book ? stmt_book_find(s->book, name) : NULL;
+    if (target == 'P' || (!entry && name.len && s->pinned))
+        return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
+    if (entry) stmt_book_remove(s->book, table_of(s->server), entry);
+    if (name.len == 0 && s->book) s->book->unnamed_serial = 0;
+    return local_answer(s, LOCAL_CLOSE_COMPLETE, 0) ? TAKE_DROP : no_memory(s);
+}
+
+void prepared_query(struct session *s)
+{
+    s->server->shelf.unnamed_serial = 0;
+    if (!s->book) return;
+    s->book->unnamed_serial = 0;
+    buf_fini(&s->book->unnamed);
+}
+
+/* ---- what becomes of a Parse ---------------------------------------------------------------- */
+
+void prepared_named(struct session *s, uint32_t serial, bool ok)
+{
+    struct stmt_entry *entry = s && s->book && serial ? stmt_book_serial(s->book, serial) : NULL;
+    if (!entry) return;
+    if (ok)
+        entry->confirmed = true;
+    else if (!entry->confirmed)
+        stmt_book_remove(s->book, &s->client.env->worker->stmts, entry);
+}
+
+static void unnamed_failed(struct session *s, struct server *server, uint32_t serial)
+{
+    if ((uint32_t)server->shelf.unnamed_serial == serial) server->shelf.unnamed_serial = 0;
+    if (s && s->book && (uint32_t)s->book->unnamed_serial == serial) s->book->unnamed_serial = 0;
+}
+
+void prepared_parsed(struct session *s, struct server *server, uint32_t tag, uint32_t serial,
+                     bool ok)
+{
+    if (tag == 0) {
+        if (!ok && serial) unnamed_failed(s, server, serial);
+        return;
+    }
+    struct stmt_copy *copy = stmt_shelf_id(&server->shelf, tag);
+    if (copy && ok) copy->place = STMT_THERE;
+    if (copy && !ok && copy->place == STMT_SENT)
+        stmt_shelf_remove(&server->shelf, table_of(server), copy);
+    prepared_named(s, serial, ok);
+}
+
+void prepared_trim(struct server *server, struct outbox *out)
+{
+    uint32_t cap = pool_of(server)->settings.prepared_statements;
+    struct stmt_copy *copy;
+    bool closed = false;
+    while ((copy = stmt_shelf_surplus(&server->shelf, cap))) {
+        if (!send_close(server, out, copy->stmt)) return;
+        stmt_shelf_remove(&server->shelf, table_of(server), copy);
+        closed = true;
+    }
+    if (!closed || !txn_sent(&server->txn, FRONTEND_SYNC, TXN_SWALLOW, 0, 0)) return;
+    struct buf sync = { 0 };
+    frontend_sync(&sync);
+    outbox_copy(out, buf_slice(&sync));
+    buf_fini(&sync);
+}
+
+void prepared_tag(struct server *server, struct slice tag)
+{
+    /* redshift_connector: "DDL and ROLLBACK invalidate all server-side prepared statements". */
+    if (server->is_redshift && (slice_starts(tag, "ALTER") || slice_starts(tag, "CREATE") ||
+                                slice_starts(tag, "DROP") || slice_starts(tag, "ROLLBACK")))
+        stmt_shelf_doubt(&server->shelf);
+}

@@ -1,0 +1,40 @@
+/* prepared: prepared statements on whatever server the session happens to have.
+ *
+ * Parse, Bind, Describe and Close are brought from the client's names to the
+ * server's, and a statement that the server does not have is parsed there first,
+ * unseen by the client. The books are protocol/stmt's; here they meet the ledger.
+ * Not used in session mode: there the server's names are the client's.
+ */
+#ifndef SLUICE_PROXY_PREPARED_H
+#define SLUICE_PROXY_PREPARED_H
+
+#include "proxy/outbox.h"
+#include "proxy/request.h"
+
+enum { PREPARED_HELD_MAX = 1 << 20 }; /* a larger Parse is not held, and pins */
+
+/* Each takes the first piece of such a message; the session has a server. What is to be sent is in
+ * `out` afterwards (TAKE_SENT, TAKE_DROP), or is the piece as it is (TAKE_SEND). */
+enum take prepared_parse(struct session *s, const struct piece *p, struct outbox *out);
+enum take prepared_bind(struct session *s, const struct piece *p, struct outbox *out);
+enum take prepared_describe(struct session *s, const struct piece *p, struct outbox *out);
+enum take prepared_close(struct session *s, const struct piece *p, struct outbox *out);
+
+/* A simple Query makes an end of the unnamed statement, on the server and for the client. */
+void prepared_query(struct session *s);
+
+/* What the ledger says of a Parse that was sent: it was answered (ok), or failed, or never will be
+ * answered. `s` may be NULL. */
+void prepared_parsed(struct session *s, struct server *server, uint32_t tag, uint32_t serial,
+                     bool ok);
+
+/* The same of a Parse that we answered ourselves. */
+void prepared_named(struct session *s, uint32_t serial, bool ok);
+
+/* Copies beyond the pool's limit are closed; called when a session gets the server. */
+void prepared_trim(struct server *server, struct outbox *out);
+
+/* A CommandComplete tag after which Redshift may have thrown prepared statements away. */
+void prepared_tag(struct server *server, struct slice tag);
+
+#endif
