@@ -100,8 +100,9 @@ bool aws_error_read(enum aws_protocol protocol, const struct aws_response *respo
     *out = (struct aws_error){ .status = response->status };
     if (response->failure != AWS_HTTP_OK) {
         snprintf(out->code, sizeof out->code, "%s", aws_http_failure_text(response->failure));
-        out->fault =
-            response->failure == AWS_HTTP_TOO_LARGE ? AWS_FAULT_DENIED : AWS_FAULT_TRANSIENT;
+        bool hopeless =
+            response->failure == AWS_HTTP_TOO_LARGE || response->failure == AWS_HTTP_OFFLINE;
+        out->fault = hopeless ? AWS_FAULT_DENIED : AWS_FAULT_TRANSIENT;
         return true;
     }
     if (response->status >= 200 && response->status < 300) return false;
@@ -127,6 +128,9 @@ const char *aws_error_hint(const struct aws_error *e)
 {
     for (size_t i = 0; i < CODE_COUNT; i++)
         if (strcmp(codes[i].code, e->code) == 0) return codes[i].hint;
+    if (e->status == 0 && strcmp(e->code, aws_http_failure_text(AWS_HTTP_OFFLINE)) == 0)
+        return "these keys have to be fetched: put them into the environment first "
+               "(eval \"$(aws configure export-credentials --format env)\")";
     if (e->status == 0)
         return "check the route to AWS: a VPC endpoint, a NAT gateway or https_proxy";
     return NULL;

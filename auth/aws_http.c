@@ -120,6 +120,7 @@ const char *aws_http_failure_text(enum aws_http_failure failure)
         [AWS_HTTP_TLS] = "TLS failed",
         [AWS_HTTP_BROKEN] = "the connection broke",
         [AWS_HTTP_TOO_LARGE] = "the answer is too large",
+        [AWS_HTTP_OFFLINE] = "not asked, this command uses no network",
     };
     return texts[failure];
 }

@@ -61,6 +61,7 @@ enum aws_http_failure {
     AWS_HTTP_TLS,            /* the certificate or the handshake */
     AWS_HTTP_BROKEN,         /* reset or malformed in the middle */
     AWS_HTTP_TOO_LARGE,
+    AWS_HTTP_OFFLINE, /* not tried: whoever drives has no network to offer */
 };
 
 struct aws_response {
