@@ -29,7 +29,7 @@ struct login {
     struct offload derive;
     uint8_t binding[TLS_END_POINT_BYTES];
     uint16_t minor;
-    bool asked_ssl, asked_gss, direct, deriving, failed;
+    bool asked_ssl, asked_gss, direct, deriving, failed, announced;
 };
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -451,6 +451,7 @@ static struct verify *new_verify(struct client *c)
 
 static void verified(struct client *c, enum verify_result result, struct buf *out,
                      const char *what);
+static void announce(struct client *c);
 
 static void derive(struct offload *o) { verify_derive(((struct login *)o->context)->verify); }
 
@@ -466,6 +467,7 @@ static void on_derived(struct offload *o)
         return;
     }
     verified(c, verify_derived(l->verify, &err), &out, "");
+    announce(c);
 }
 
 /* What comes of a proof. */
@@ -549,6 +551,14 @@ static void do_join(struct client *c, void *arg)
     c->login->verify = NULL;
     wheel_cancel(&c->timer);
     frame_init(&c->frame, frontend_specs);
+}
+
+/* Tells the session, when everything that came with the proof lies in `held`: the session may move
+ * to another thread right away. */
+static void announce(struct client *c)
+{
+    if (c->state != CLIENT_JOINING || c->login->announced) return;
+    c->login->announced = true;
     c->events->on_proved(c);
 }
 
@@ -612,12 +622,9 @@ static void on_login_bytes(struct client *c, const char *at, size_t len)
     }
     struct slice left = buf_slice(&in);
     feed_login(c, &left);
-    if (is_before_welcome(c)) {
-        buf_add_slice(&c->held, left);
-    } else if (left.len && c->state < CLIENT_LEAVING) {
-        c->events->on_bytes(c, left.at, left.len);
-    }
+    if (c->state < CLIENT_LEAVING) buf_add_slice(&c->held, left);
     buf_wipe(&in);
+    announce(c);
 }
 
 static void on_bytes(struct stream *s, const char *at, size_t len)
@@ -654,7 +661,7 @@ static void on_stream_closed(struct stream *s)
     list_remove(&c->node);
     metrics_sub(&c->env->metrics, METRIC_clients, 1);
     c->state = CLIENT_CLOSED;
-    realm_unref(c->realm);
+    realm_unref(c->realm); /* NULL when it has moved */
     c->events->on_closed(c);
 }
 
@@ -676,6 +683,46 @@ static void on_login_timeout(struct wheel_node *node)
     }
     err_set(&err, ERR_LOGIN_TIMEOUT, "");
     client_refuse(c, &err);
+}
+
+bool client_detach(struct client *c, struct client *to, struct stream_moved *moved)
+{
+    if (!stream_detach(&c->stream, moved)) return false;
+    wheel_cancel(&c->timer);
+    to->events = c->events;
+    to->realm = c->realm;
+    to->user = c->user;
+    to->login = c->login;
+    to->frame = c->frame;
+    to->held = c->held;
+    to->address = c->address;
+    to->id = c->id;
+    to->listen = c->listen;
+    to->state = c->state;
+    c->realm = NULL;
+    c->login = NULL;
+    c->held = (struct buf){ 0 };
+    c->state = CLIENT_CLOSED;
+    return true;
+}
+
+void client_abandon(struct client *c)
+{
+    login_free(c->login);
+    buf_fini(&c->held);
+    realm_unref(c->realm);
+}
+
+bool client_attach(struct client *c, struct env *env, struct stream_moved *moved)
+{
+    struct err err;
+    c->env = env;
+    list_init(&c->node);
+    wheel_node_init(&c->timer, on_login_timeout);
+    metrics_add(&env->metrics, METRIC_clients, 1);
+    if (stream_attach(&c->stream, &env->streams, &stream_events, moved, &err)) return true;
+    drop_silently(c, err.message);
+    return false;
 }
 
 bool client_open(struct client *c, struct env *env, const struct client_events *events, int fd,

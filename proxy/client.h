@@ -28,8 +28,9 @@
     X(SECURE)                                                                                      \
     X(SECURED)                                                                                     \
     X(CANCEL)                                                                                      \
-    X(STARTUP) X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED) X(WITHDRAWN) X(RELEASED)        \
-        X(REFUSED) X(GONE)
+    X(STARTUP)                                                                                     \
+    X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED) X(WITHDRAWN) X(RELEASED) X(REFUSED)        \
+        X(GONE)
 
 enum client_state {
 #define X(name) CLIENT_##name,
@@ -80,7 +81,15 @@ struct client {
 bool client_open(struct client *c, struct env *env, const struct client_events *events, int fd,
                  const struct address *address, uint16_t listen, uint64_t id);
 
-/* The one way to move; see client.def. `arg` is what the row's action expects. */
+/* Moving to another worker, between login and welcome. detach: the connection leaves this loop;
+ * `to` (zeroed memory) has all of it afterwards, and *c only waits for its on_closed. False:
+ * nothing happened. attach: goes on, on the new worker's thread. */
+bool client_detach(struct client *c, struct client *to, struct stream_moved *moved);
+bool client_attach(struct client *c, struct env *env, struct stream_moved *moved);
+/* Instead of attach: frees what it had. */
+void client_abandon(struct client *c);
+
+/* The one way to change state; see client.def. `arg` is what the row's action expects. */
 void client_step(struct client *c, enum client_event event, void *arg);
 
 /* Tells the client why and closes. Safe in any state. */

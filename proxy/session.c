@@ -162,53 +162,86 @@ void session_pin(struct session *s, const char *why)
               LOG_TEXT("why", why), LOG_END);
 }
 
-static bool choose_pool(struct session *s, struct err *err)
+/* What the client asks for, and the pool that has it. `wishes` for the caller to free. */
+static bool choose(struct session *s, struct startup_wishes *wishes, struct pool_setup *setup)
 {
     struct client *c = &s->client;
-    struct startup_wishes wishes;
     struct slice database = startup_get(client_startup(c), "database");
     if (database.len == 0) database = startup_get(client_startup(c), "user");
-    if (!startup_wishes(client_startup(c), &wishes)) {
-        buf_fini(&wishes.pairs);
-        return err_set(err, ERR_OUT_OF_MEMORY, "");
-    }
-    log_ignored(s, &wishes);
-    struct pool_setup setup = {
+    if (!startup_wishes(client_startup(c), wishes)) return false;
+    *setup = (struct pool_setup){
         .realm = c->realm,
         .cluster = &c->realm->clusters[0],
         .database = database,
         .db_user = c->user->db_user,
         .role = c->user->role,
-        .protocol_version = wishes.version,
+        .protocol_version = wishes->version,
         .settings = c->realm->config->pool,
     };
-    s->keeps_server = setup.settings.mode == CONFIG_POOL_SESSION;
-    s->pairs = wishes.pairs;
-    s->pool = worker_pool(c->env->worker, &setup);
-    if (!s->pool) return err_set(err, ERR_OUT_OF_MEMORY, "");
-    s->ticket.pairs = buf_slice(&s->pairs);
-    if (!s->keeps_server) c->frame.want_parse = PREPARED_HELD_MAX;
     return true;
 }
 
-static void on_proved(struct client *c)
+/* A pool lives on one worker; its sessions come to it. True: this one is on its way. */
+static bool move_to(struct session *s, struct worker *to)
 {
-    struct session *s = session_of(c);
+    struct session *fresh = calloc(1, sizeof *fresh);
+    struct stream_moved moved;
+    if (!fresh) return false;
+    if (!client_detach(&s->client, &fresh->client, &moved)) {
+        free(fresh);
+        return false;
+    }
+    s->moved = true;
+    worker_send(to, fresh, &moved);
+    return true;
+}
+
+static void enter_pool(struct session *s, const struct pool_setup *setup,
+                       struct startup_wishes *wishes)
+{
+    struct client *c = &s->client;
     struct err err;
-    if (!choose_pool(s, &err)) {
+    log_ignored(s, wishes);
+    s->keeps_server = setup->settings.mode == CONFIG_POOL_SESSION;
+    s->pairs = wishes->pairs;
+    wishes->pairs = (struct buf){ 0 };
+    s->pool = worker_pool(c->env->worker, setup);
+    if (!s->pool) {
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(c, &err);
         return;
     }
+    s->ticket.pairs = buf_slice(&s->pairs);
+    if (!s->keeps_server) c->frame.want_parse = PREPARED_HELD_MAX;
     if (!s->keeps_server && s->pool->welcomed) {
         if (!list_key(s, 0)) return;
         welcome(s, &s->pool->welcome);
         log_login(s, "transaction");
         client_step(c, CLIENT_ON_WELCOMED, NULL);
+        begin_work(s);
         return;
     }
     struct server *server = pool_join(s->pool, &s->ticket);
     if (server) on_served(&s->ticket, server);
 }
+
+static void join(struct session *s)
+{
+    struct startup_wishes wishes;
+    struct pool_setup setup;
+    struct err err;
+    struct worker *here = s->client.env->worker;
+    if (choose(s, &wishes, &setup)) {
+        struct worker *there = worker_of_pool(here, &setup);
+        if (there == here || !move_to(s, there)) enter_pool(s, &setup, &wishes);
+    } else {
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(&s->client, &err);
+    }
+    buf_fini(&wishes.pairs);
+}
+
+static void on_proved(struct client *c) { join(session_of(c)); }
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
@@ -230,6 +263,10 @@ static void on_leaving(struct client *c)
 static void on_closed(struct client *c)
 {
     struct session *s = session_of(c);
+    if (s->moved) {
+        free(s);
+        return;
+    }
     atomic_fetch_sub(&c->env->shared->clients, 1);
     buf_fini(&s->pairs);
     stmt_book_free(s->book, &c->env->worker->stmts);
@@ -377,6 +414,30 @@ static bool has_room(struct env *env)
     return false;
 }
 
+static void prepare_ticket(struct session *s)
+{
+    list_init(&s->ticket.node);
+    s->ticket.served = on_served;
+    s->ticket.refused = on_refused;
+    s->ticket.drop_parameter = on_drop_parameter;
+}
+
+void session_arrive(struct session *s, struct env *env, struct stream_moved *moved)
+{
+    prepare_ticket(s);
+    bool attached = client_attach(&s->client, env, moved);
+    list_push_back(&env->worker->sessions, &s->client.node);
+    if (attached) join(s);
+}
+
+void session_lost(struct session *s, struct stream_moved *moved, struct shared *shared)
+{
+    atomic_fetch_sub(&shared->clients, 1);
+    stream_moved_drop(moved);
+    client_abandon(&s->client);
+    free(s);
+}
+
 void session_accept(struct env *env, int fd, const struct address *from, uint16_t listen)
 {
     metrics_add(&env->metrics, METRIC_clients_accepted, 1);
@@ -386,10 +447,7 @@ void session_accept(struct env *env, int fd, const struct address *from, uint16_
         close(fd);
         return;
     }
-    list_init(&s->ticket.node);
-    s->ticket.served = on_served;
-    s->ticket.refused = on_refused;
-    s->ticket.drop_parameter = on_drop_parameter;
+    prepare_ticket(s);
     if (!client_open(&s->client, env, &client_events, fd, from, listen,
                      shared_next_id(env->shared))) {
         atomic_fetch_sub(&env->shared->clients, 1);

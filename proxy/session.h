@@ -33,11 +33,18 @@ struct session {
     bool keeps_server;  /* session mode */
     bool discarding;    /* our refusal: the client's messages are dropped up to a Sync */
     bool sending;       /* the message under way goes to the server, rest included */
+    bool moved;         /* this memory only waits for the old stream to be closed */
     bool farewell;      /* the server's FATAL has been passed on: say no more */
 };
 
 /* A new connection, already accepted. Closes the socket when there is no memory. */
 void session_accept(struct env *env, int fd, const struct address *from, uint16_t listen);
+
+/* A session that comes from another worker, after its login: attaches and joins its pool here. */
+void session_arrive(struct session *s, struct env *env, struct stream_moved *moved);
+
+/* It cannot arrive: that worker is gone. */
+void session_lost(struct session *s, struct stream_moved *moved, struct shared *shared);
 
 /* Finds a server for a request that is held: at once (true), or when the pool serves it. */
 bool session_seek(struct session *s);

@@ -16,7 +16,9 @@ struct worker_listener {
 
 struct order {
     struct mail mail;
-    enum { ORDER_STOP, ORDER_STOP_NOW, ORDER_RELOAD, ORDER_WAY, ORDER_CANCEL } kind;
+    enum { ORDER_STOP, ORDER_STOP_NOW, ORDER_RELOAD, ORDER_WAY, ORDER_CANCEL, ORDER_ARRIVE } kind;
+    struct session *session;
+    struct stream_moved moved;
     struct realm *realm;
     struct cluster *cluster;
     uint32_t pid;
@@ -39,6 +41,7 @@ static void post(struct worker *w, struct order *o)
 {
     if (o && !mailbox_post(&w->mailbox, &o->mail)) {
         if (o->realm) realm_unref(o->realm);
+        if (o->session) session_lost(o->session, &o->moved, w->env.shared);
         free(o);
     }
 }
@@ -137,6 +140,29 @@ struct pool *worker_pool(struct worker *w, const struct pool_setup *setup)
     }
     buf_fini(&key);
     return p;
+}
+
+struct worker *worker_of_pool(struct worker *w, const struct pool_setup *setup)
+{
+    struct shared *shared = w->env.shared;
+    struct buf key = { 0 };
+    if (shared->n_workers == 1) return w;
+    pool_key(setup, &key);
+    uint64_t hash = map_hash(shared->seed, buf_slice(&key));
+    buf_fini(&key);
+    return shared->workers[hash % shared->n_workers];
+}
+
+void worker_send(struct worker *to, struct session *s, struct stream_moved *moved)
+{
+    struct order *o = new_order(ORDER_ARRIVE);
+    if (!o) {
+        session_lost(s, moved, to->env.shared);
+        return;
+    }
+    o->session = s;
+    o->moved = *moved;
+    post(to, o);
 }
 
 static void close_pools(struct worker *w)
@@ -261,6 +287,7 @@ static void deliver(struct mail *mail, void *owner)
     case ORDER_STOP_NOW: stop(w, true); break;
     case ORDER_RELOAD: reload(w, o->realm); break;
     case ORDER_WAY: give_way(w, o->cluster); break;
+    case ORDER_ARRIVE: session_arrive(o->session, &w->env, &o->moved); break;
     case ORDER_CANCEL: cancel_here(w, o->pid, slice_of(o->key, sizeof o->key)); break;
     }
     free(o);

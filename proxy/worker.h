@@ -14,6 +14,7 @@
 #include "proxy/realm.h"
 #include "proxy/shared.h"
 
+struct session;
 struct worker_listener;
 
 struct worker {
@@ -49,6 +50,12 @@ void worker_join(struct worker *w);
 
 /* The pool for a setup, made when it is new; NULL when memory ran out. */
 struct pool *worker_pool(struct worker *w, const struct pool_setup *setup);
+
+/* The worker that such a pool belongs to. */
+struct worker *worker_of_pool(struct worker *w, const struct pool_setup *setup);
+
+/* Sends a session to another worker; see session_arrive. */
+void worker_send(struct worker *to, struct session *s, struct stream_moved *moved);
 
 /* A pool of this cluster found its budget spent: pools of all workers are asked to close an idle
  * server. */
