@@ -2,7 +2,7 @@
  *
  * Mixed rules, as a large installation might have them (make_rule below says in what
  * proportion): most name a user, an application, a network, tables, or a role and a
- * database; some have hours, shares, expressions or a leading star besides. The
+ * database; some have hours, shares, expressions besides, or a star in front. The
  * default stands last and takes what is left, so that no wide rule on top makes the
  * rest cheap. Each situation is asked once: nothing is warm but the table itself.
  * Prints nanoseconds; a reading of the clock (about 25) is in each.
@@ -34,13 +34,17 @@ static void print_costs(const char *what, uint32_t *ns, size_t count)
            ns[count * 99 / 100]);
 }
 
-__attribute__((format(printf, 3, 4))) static void add(struct spec *s, enum route_condition c,
-                                                      const char *format, ...)
+/* One more value for a condition: a number between two words; NONE: no number. */
+enum { NONE = UINT32_MAX };
+
+static void add(struct spec *s, enum route_condition c, const char *head, unsigned n,
+                const char *tail)
 {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(s->values[c][s->count[c]++], SPEC_TEXT, format, args);
-    va_end(args);
+    char *out = s->values[c][s->count[c]++];
+    if (n == NONE)
+        snprintf(out, SPEC_TEXT, "%s%s", head, tail);
+    else
+        snprintf(out, SPEC_TEXT, "%s%u%s", head, n, tail);
 }
 
 /* In percent. Numbers run to `spread`, the number of rules. */
@@ -51,29 +55,29 @@ static void make_rule(struct dice *d, struct spec *s, unsigned number, unsigned 
     snprintf(s->id, sizeof s->id, "rule%u", number);
     s->is_login = kind < 75;
     if (kind < 30) { /* 30: a user, half of them with something more */
-        add(s, ROUTE_USER, "user%u", roll(d, spread));
-        if (roll(d, 4) == 0) add(s, ROUTE_HOUR, "08-18", 0);
-        if (roll(d, 4) == 0) add(s, ROUTE_PERCENT, "%u", roll(d, 100));
+        add(s, ROUTE_USER, "user", roll(d, spread), "");
+        if (roll(d, 4) == 0) add(s, ROUTE_HOUR, "08-18", NONE, "");
+        if (roll(d, 4) == 0) add(s, ROUTE_PERCENT, "", roll(d, 100), "");
     } else if (kind < 45) { /* 15: a role and a database */
-        add(s, ROUTE_ROLE, "role%u", roll(d, 100));
-        add(s, ROUTE_DATABASE, "db%u", roll(d, 200));
+        add(s, ROUTE_ROLE, "role", roll(d, 100), "");
+        add(s, ROUTE_DATABASE, "db", roll(d, 200), "");
     } else if (kind < 58) { /* 13: an application by its head */
-        add(s, ROUTE_APPLICATION, "app-%04u*", roll(d, spread));
+        add(s, ROUTE_APPLICATION, "app-", roll(d, spread), "*");
     } else if (kind < 70) { /* 12: a network, with or without TLS */
-        add(s, ROUTE_CLIENT, roll(d, 2) ? "10.0.%u.0/24" : "10.%u.0.0/16", roll(d, 250));
-        add(s, ROUTE_TLS, roll(d, 2) ? "true" : "false", 0);
-        add(s, ROUTE_DATABASE, "db%u", roll(d, 200));
+        add(s, ROUTE_CLIENT, "10.", roll(d, 250), ".0.0/16");
+        add(s, ROUTE_TLS, roll(d, 2) ? "true" : "false", NONE, "");
+        add(s, ROUTE_DATABASE, "db", roll(d, 200), "");
     } else if (kind < 74) { /* 4: a list of users in a database */
-        for (int i = 0; i < 3; i++) add(s, ROUTE_USER, "user%u", roll(d, spread));
-        add(s, ROUTE_DATABASE, "db%u", roll(d, 200));
-    } else if (kind < 75) { /* 1: nothing exact */
-        add(s, ROUTE_APPLICATION, "*-%u-suffix", roll(d, spread));
+        for (int i = 0; i < 3; i++) add(s, ROUTE_USER, "user", roll(d, spread), "");
+        add(s, ROUTE_DATABASE, "db", roll(d, 200), "");
+    } else if (kind < 75) { /* 1: a tail */
+        add(s, ROUTE_APPLICATION, "*-", roll(d, spread), "-suffix");
     } else if (kind < 95) { /* 20: a verb and tables */
-        add(s, ROUTE_STATEMENT, "SELECT");
-        add(s, ROUTE_TABLES, roll(d, 2) ? "mart%u.*" : "mart%u.sales", roll(d, spread));
+        add(s, ROUTE_STATEMENT, "SELECT", NONE, "");
+        add(s, ROUTE_TABLES, "mart", roll(d, spread), roll(d, 2) ? ".*" : ".sales");
     } else { /* 5: an expression, for one user */
-        add(s, ROUTE_QUERY, "from\\s+mart%u", roll(d, spread));
-        add(s, ROUTE_USER, "user%u", roll(d, spread));
+        add(s, ROUTE_QUERY, "from\\s+mart", roll(d, spread), "");
+        add(s, ROUTE_USER, "user", roll(d, spread), "");
     }
     snprintf(s->to[0], SPEC_TEXT, "cluster%u", roll(d, 5));
     s->to_count = 1;
@@ -85,7 +89,7 @@ static void make_situation(struct dice *d, struct situation *x, unsigned spread)
     snprintf(x->text[0], SPEC_TEXT, "user%u", roll(d, spread));
     snprintf(x->text[1], SPEC_TEXT, "role%u", roll(d, 100));
     snprintf(x->text[2], SPEC_TEXT, "db%u", roll(d, 200));
-    snprintf(x->text[3], SPEC_TEXT, "app-%04u worker %u", roll(d, spread), roll(d, 10));
+    snprintf(x->text[3], SPEC_TEXT, "app-%u worker %u", roll(d, spread), roll(d, 10));
     struct slice *const names[] = { &x->facts.user, &x->facts.role, &x->facts.database,
                                     &x->facts.application };
     for (int i = 0; i < 4; i++) *names[i] = slice_str(x->text[i]);

@@ -214,18 +214,49 @@ static void more_tables_than_the_index_has_room_for(void **state)
     struct route_builder *b = begin();
     for (int i = 0; i < TABLES; i++) {
         snprintf(names[i], sizeof names[i], "s.t%03d", i);
-        tables[i] = slice_str(names[i]);
-        rule(b, names[i], ROUTE_TABLES, i == TABLES - 1 ? "elsewhere.t" : names[i], "x");
+        tables[TABLES - 1 - i] = slice_str(names[i]);
+        rule(b, names[i], ROUTE_TABLES, names[i], "x");
     }
     rule(b, "last", ROUTE_CONDITIONS, "", "y");
     struct route_table *t = finish(b);
     struct route_facts f = { 0 };
+    /* The last of its tables is the one of the first rule that matches. */
     struct route_statement s = { .verb = slice_str("SELECT"),
-                                 .tables = tables + 3,
+                                 .tables = tables,
                                  .table_count = TABLES - 3 };
     struct route_decision d;
     assert_true(route_decide(t, &f, &s, &d));
     assert_int_equal(d.rule, 3);
+    route_table_unref(t);
+}
+
+static void rules_that_share_their_terms(void **state)
+{
+    (void)state;
+    enum { ROLES = 60, APPLICATIONS = 10 };
+    struct route_builder *b = begin();
+    struct err e;
+    char role[16], application[32];
+    for (unsigned i = 0; i < ROLES * APPLICATIONS * 2; i++) {
+        snprintf(role, sizeof role, "role%u", i / 2 / APPLICATIONS);
+        snprintf(application, sizeof application, i % 2 ? "tool%02u*" : "tool%02u in use",
+                 i / 2 % APPLICATIONS);
+        assert_true(route_builder_rule(b, slice_str(application), 0, &e));
+        assert_true(route_builder_when(b, ROUTE_ROLE, slice_str(role), &e));
+        assert_true(route_builder_when(b, ROUTE_APPLICATION, slice_str(application), &e));
+        assert_true(route_builder_to(b, slice_str("x"), &e));
+        assert_true(route_builder_end(b, &e));
+    }
+    struct route_table *t = finish(b);
+    for (unsigned i = 0; i < ROLES * APPLICATIONS * 2; i++) {
+        struct route_decision d;
+        snprintf(role, sizeof role, "role%u", i / 2 / APPLICATIONS);
+        snprintf(application, sizeof application, i % 2 ? "tool%02u" : "tool%02u in use",
+                 i / 2 % APPLICATIONS);
+        struct route_facts f = { .role = slice_str(role), .application = slice_str(application) };
+        assert_true(route_decide(t, &f, NULL, &d));
+        assert_int_equal(d.rule, i);
+    }
     route_table_unref(t);
 }
 
@@ -346,6 +377,7 @@ int main(void)
         cmocka_unit_test(an_empty_table_routes_nobody),
         cmocka_unit_test(a_statement_rule_changes_only_where_it_goes),
         cmocka_unit_test(more_tables_than_the_index_has_room_for),
+        cmocka_unit_test(rules_that_share_their_terms),
         cmocka_unit_test(a_db_user_that_is_not_allowed_is_never_handed_out),
         cmocka_unit_test(actions_that_do_not_fit_are_refused),
         cmocka_unit_test(falls_back_along_the_list),
