@@ -1,6 +1,7 @@
 #include "protocol/sql_effects.h"
 
 #include "protocol/sql_lex.h"
+#include "protocol/sql_setting.h"
 #include "protocol/sql_skim.h"
 
 /* Findings of the lexer after which the tokens cannot be relied on. Where servers merely refuse
@@ -681,70 +682,4 @@ void sql_effects(struct slice text, bool more, struct sql_effects *e)
         read_statement(&r, false);
     }
     if (e->statements && e->first == SQL_KIND_NONE) e->first = SQL_KIND_UNKNOWN;
-}
-
-/* ---- names and values ---------------------------------------------------------------------- */
-
-static bool is_name_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '$' || c == '.' ||
-           (uint8_t)c >= 0x80;
-}
-
-size_t sql_setting_name(struct slice raw, char out[SQL_SETTING_NAME_MAX])
-{
-    size_t n = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < raw.len; i++) {
-        char c = ascii_lower(raw.at[i]);
-        if (c == '"') {
-            quoted = !quoted;
-            continue;
-        }
-        if (!is_name_byte(c) || n == SQL_SETTING_NAME_MAX) return 0;
-        out[n++] = c;
-    }
-    return quoted ? 0 : n;
-}
-
-/* INTERVAL '...' [HOUR TO MINUTE], which SET TIME ZONE knows: where it ends. */
-static uint32_t take_interval(struct sql_lex *lex, uint32_t end)
-{
-    if (lex->token.kind != SQL_STRING || lex->token.bits & SQL_TOKEN_BACKSLASH) return end;
-    do {
-        end = lex->pos;
-        sql_lex_next(lex);
-    } while (lex->token.kind == SQL_WORD);
-    return end;
-}
-
-bool sql_setting_is_constant(struct slice raw)
-{
-    struct sql_lex lex;
-    sql_lex_init(&lex, raw);
-    for (;;) {
-        bool sign = lex.token.kind == SQL_OPERATOR && lex.token.len == 1 &&
-                    (raw.at[lex.token.at] == '-' || raw.at[lex.token.at] == '+');
-        if (sign) sql_lex_next(&lex);
-        bool interval = lex.token.kind == SQL_WORD &&
-                        slice_is_nocase(sql_token_text(&lex, lex.token), "interval");
-        switch (lex.token.kind) {
-        case SQL_NUMBER: break;
-        case SQL_STRING:
-            if (lex.token.bits & (SQL_TOKEN_BACKSLASH | SQL_TOKEN_JOINED)) return false;
-            if (sign) return false;
-            break;
-        case SQL_WORD:
-        case SQL_QUOTED:
-            if (sign) return false;
-            break;
-        default: return false;
-        }
-        uint32_t end = lex.pos;
-        sql_lex_next(&lex);
-        if (interval) end = take_interval(&lex, end);
-        if (lex.token.kind == SQL_END) return lex.flags == 0 && end == raw.len; /* no comment */
-        if (lex.token.kind != ',') return false;
-        sql_lex_next(&lex);
-    }
 }

@@ -40,7 +40,7 @@ struct sql_act {
     uint8_t kind;       /* enum sql_act_kind */
     bool local;         /* SET, SET_CONFIG, RESET: for the transaction only */
     uint32_t statement; /* counted from 0; empty statements are not counted */
-    struct slice name;  /* as written: sql_setting_name, sql_statement_name */
+    struct slice name;  /* as written, quotes and all; settings': sql_setting_name */
     struct slice value;
 };
 
@@ -57,16 +57,5 @@ struct sql_effects {
 /* Reads `text`. `more`: it is the head of a longer text; then what the last statement does behind
  * the head is for sql_skim to find, and a statement that must be known whole is UNREAD. */
 void sql_effects(struct slice text, bool more, struct sql_effects *e);
-
-enum { SQL_SETTING_NAME_MAX = 127 };
-
-/* Writes a setting's name in lower case and without quotes; settings' names fold even in quotes.
- * Returns its length; 0 when it is none: longer than SQL_SETTING_NAME_MAX, or with other
- * characters than letters, digits, _, $ and the dot between its parts. */
-size_t sql_setting_name(struct slice raw, char out[SQL_SETTING_NAME_MAX]);
-
-/* Only literals, names and numbers, separated by commas; means the same whatever the server's
- * string rule is. */
-bool sql_setting_is_constant(struct slice raw);
 
 #endif

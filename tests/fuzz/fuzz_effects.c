@@ -1,5 +1,6 @@
 /* fuzz_effects: sql_effects and sql_skim on anything, whole and cut. */
 #include "protocol/sql_effects.h"
+#include "protocol/sql_setting.h"
 #include "protocol/sql_skim.h"
 
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 #include "unit/unit.h"
 
 #include "protocol/sql_effects.h"
+#include "protocol/sql_setting.h"
 
 #include <stdio.h>
 
