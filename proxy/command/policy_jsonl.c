@@ -58,7 +58,8 @@ struct json_doc *policy_jsonl_parse(struct slice line, struct json_error *error)
 
 static struct slice member(const struct json_doc *doc, const char *key)
 {
-    return json_string(json_member(json_root(doc), slice_str(key)));
+    const struct json_value *value = json_member(json_root(doc), slice_str(key));
+    return value ? json_string(value) : slice_str("");
 }
 
 struct slice policy_jsonl_sql(const struct json_doc *doc, struct buf *out)
@@ -78,7 +79,8 @@ struct slice policy_jsonl_sql(const struct json_doc *doc, struct buf *out)
 static bool read_rule(const struct json_value *grant, struct grants_rule *rule)
 {
     const struct json_value *verbs = json_member(grant, slice_str("verbs"));
-    rule->pattern = json_string(json_member(grant, slice_str("table")));
+    const struct json_value *table = json_member(grant, slice_str("table"));
+    rule->pattern = table ? json_string(table) : slice_str("");
     rule->verbs = 0;
     if (!verbs || json_type(verbs) != JSON_ARRAY) return false;
     for (const struct json_value *v = json_first(verbs); v; v = json_next(v)) {
