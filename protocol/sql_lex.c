@@ -533,7 +533,7 @@ static const struct word words[SQL_WORD_COUNT] = {
 
 /* The first word of each letter; of a letter that begins none, that of the next one. */
 static const uint16_t first_word[27] = {
-    SQL_WORD_ABORT,     SQL_WORD_BACKUP,    SQL_WORD_CALL,    SQL_WORD_DATEADD,   SQL_WORD_ELSE,
+    SQL_WORD_ABORT,     SQL_WORD_BACKUP,    SQL_WORD_CALL,    SQL_WORD_DATE_DIFF, SQL_WORD_ELSE,
     SQL_WORD_FALSE,     SQL_WORD_GENERATED, SQL_WORD_HAVING,  SQL_WORD_IDENTITY,  SQL_WORD_JOB,
     SQL_WORD_KEY,       SQL_WORD_LAST,      SQL_WORD_MATCHED, SQL_WORD_NAMES,     SQL_WORD_OFF,
     SQL_WORD_PARTITION, SQL_WORD_QUALIFY,   SQL_WORD_RANGE,   SQL_WORD_SAVEPOINT, SQL_WORD_TABLE,
