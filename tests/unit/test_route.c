@@ -236,26 +236,30 @@ static void rules_that_share_their_terms(void **state)
     enum { ROLES = 60, APPLICATIONS = 10 };
     struct route_builder *b = begin();
     struct err e;
-    char role[16], application[32];
+    char role[16], application[32], id[48];
+    /* For each role and application a name and a glob; for the later roles the glob alone. */
     for (unsigned i = 0; i < ROLES * APPLICATIONS * 2; i++) {
-        snprintf(role, sizeof role, "role%u", i / 2 / APPLICATIONS);
-        snprintf(application, sizeof application, i % 2 ? "tool%02u*" : "tool%02u in use",
-                 i / 2 % APPLICATIONS);
-        assert_true(route_builder_rule(b, slice_str(application), 0, &e));
+        unsigned r = i / 2 / APPLICATIONS, a = i / 2 % APPLICATIONS;
+        if (i % 2 == 0 && r >= ROLES / 2) continue;
+        snprintf(role, sizeof role, "role%u", r);
+        snprintf(application, sizeof application, i % 2 ? "tool%02u*" : "tool%02u in use", a);
+        snprintf(id, sizeof id, "%s %s", role, application);
+        assert_true(route_builder_rule(b, slice_str(id), 0, &e));
         assert_true(route_builder_when(b, ROUTE_ROLE, slice_str(role), &e));
         assert_true(route_builder_when(b, ROUTE_APPLICATION, slice_str(application), &e));
         assert_true(route_builder_to(b, slice_str("x"), &e));
         assert_true(route_builder_end(b, &e));
     }
     struct route_table *t = finish(b);
-    for (unsigned i = 0; i < ROLES * APPLICATIONS * 2; i++) {
+    for (unsigned i = 0; i < ROLES * APPLICATIONS; i++) {
+        unsigned r = i / APPLICATIONS, a = i % APPLICATIONS;
         struct route_decision d;
-        snprintf(role, sizeof role, "role%u", i / 2 / APPLICATIONS);
-        snprintf(application, sizeof application, i % 2 ? "tool%02u" : "tool%02u in use",
-                 i / 2 % APPLICATIONS);
+        snprintf(role, sizeof role, "role%u", r);
+        snprintf(application, sizeof application, "tool%02u in use", a);
+        snprintf(id, sizeof id, r < ROLES / 2 ? "%s tool%02u in use" : "%s tool%02u*", role, a);
         struct route_facts f = { .role = slice_str(role), .application = slice_str(application) };
         assert_true(route_decide(t, &f, NULL, &d));
-        assert_int_equal(d.rule, i);
+        assert_true(slice_is(d.id, id));
     }
     route_table_unref(t);
 }
