@@ -598,7 +598,10 @@ static void feed_login(struct client *c, struct slice *in)
         switch ((enum client_state)c->state) {
         case CLIENT_ACCEPTED:
         case CLIENT_SECURED: more = take_packet(c, in); break;
-        case CLIENT_PROVING: more = take_proof(c, in); break;
+        /* What comes while a proof is being judged waits: some drivers flush behind it. */
+        case CLIENT_PROVING:
+            more = !c->login->deriving && !c->login->failed && take_proof(c, in);
+            break;
         default: return;
         }
         if (!more) return;

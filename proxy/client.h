@@ -29,8 +29,7 @@
     X(SECURED)                                                                                     \
     X(CANCEL)                                                                                      \
     X(STARTUP)                                                                                     \
-    X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED) X(WITHDRAWN) X(RELEASED) X(REFUSED)        \
-        X(GONE)
+    X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED) X(WITHDRAWN) X(RELEASED) X(REFUSED) X(GONE)
 
 enum client_state {
 #define X(name) CLIENT_##name,

@@ -11,6 +11,7 @@ enum {
     BACKOFF_MAX_MS = 5000,
     HUNGRY_RETRY_MS = 50, /* while the cluster's budget is spent */
     SWEEP_MS = 1000,
+    WELCOMES_MAX = 64,
 };
 
 static void dial_as_needed(struct pool *p);
@@ -322,6 +323,40 @@ static void on_failed(struct server *s, const struct err *err)
     }
 }
 
+/* ---- welcomes ------------------------------------------------------------------------------- */
+
+const struct params *pool_recall(const struct pool *p, const struct settings *settings)
+{
+    if (p->welcomed && settings == settings_none(p->env->worker->settings)) return &p->welcome;
+    for (uint32_t i = 0; i < p->n_welcomes; i++)
+        if (p->welcomes[i].settings == settings) return &p->welcomes[i].params;
+    return NULL;
+}
+
+static void forget_welcomes(struct pool *p)
+{
+    for (uint32_t i = 0; i < p->n_welcomes; i++) {
+        settings_unref(p->welcomes[i].settings);
+        params_fini(&p->welcomes[i].params);
+    }
+    free(p->welcomes);
+    p->welcomes = NULL;
+    p->n_welcomes = 0;
+}
+
+void pool_remember(struct pool *p, struct settings *settings, const struct params *params)
+{
+    if (pool_recall(p, settings)) return;
+    /* Drivers have a handful of startup settings; who has thousands is not helped by a list. */
+    if (p->n_welcomes == WELCOMES_MAX) forget_welcomes(p);
+    if (!p->welcomes) p->welcomes = calloc(WELCOMES_MAX, sizeof *p->welcomes);
+    if (!p->welcomes) return;
+    struct pool_welcome *w = &p->welcomes[p->n_welcomes];
+    if (!params_copy(&w->params, params)) return;
+    w->settings = settings_ref(settings);
+    p->n_welcomes++;
+}
+
 static void free_if_over(struct pool *p)
 {
     if (!p->closing || pool_total(p) || p->count[POOL_LEAVING]) return;
@@ -333,6 +368,7 @@ static void free_if_over(struct pool *p)
     free(p->target.db_user);
     buf_fini(&p->recent_pairs);
     params_fini(&p->welcome);
+    forget_welcomes(p);
     free(p->key);
     free(p);
 }

@@ -43,6 +43,13 @@ struct pool_ticket {
     void (*drop_parameter)(struct pool_ticket *t, struct slice name);
 };
 
+/* What a server says of itself when it is set to certain settings: so that a client that wants the
+ * same need not wait for a server to be welcomed. */
+struct pool_welcome {
+    struct settings *settings;
+    struct params params;
+};
+
 /* Where a server stands in its pool. */
 enum pool_place { POOL_OPENING, POOL_IDLE, POOL_BUSY, POOL_LEAVING, POOL_PLACES };
 
@@ -60,6 +67,8 @@ struct pool {
     struct buf recent_pairs; /* of the last client: what warm servers are opened with */
     struct params welcome;   /* what its servers say of themselves; known once one has logged in */
     bool welcomed;
+    struct pool_welcome *welcomes; /* the same, once a client's settings are applied */
+    uint32_t n_welcomes;
     bool paused, closing;
     uint32_t failures; /* dials in a row that came to nothing */
     struct err last_failure;
@@ -87,6 +96,10 @@ void pool_close(struct pool *p, const struct err *why);
 /* A server now (returned), or a place in the line (NULL): then exactly one of `served` and
  * `refused` is called, later, unless pool_leave comes first. */
 struct server *pool_join(struct pool *p, struct pool_ticket *t);
+
+/* The welcome for these settings; NULL: not known yet. */
+const struct params *pool_recall(const struct pool *p, const struct settings *settings);
+void pool_remember(struct pool *p, struct settings *settings, const struct params *params);
 
 /* Leaves the line; harmless when not in it. */
 void pool_leave(struct pool *p, struct pool_ticket *t);

@@ -2,6 +2,7 @@
 
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
+#include "proxy/carry.h"
 #include "proxy/local.h"
 #include "proxy/worker.h"
 
@@ -121,6 +122,7 @@ static enum take parse_unnamed(struct session *s, const struct piece *p,
     if (book->unnamed.cap > PREPARED_HELD_MAX / 16) buf_fini(&book->unnamed);
     buf_add(&book->unnamed, parse->text.at, parse->text.len + 1 + parse->types.len);
     if (book->unnamed.failed) return no_memory(s);
+    book->unnamed_effects = carry_effects(parse->text);
     book->unnamed_serial = ++s->client.env->worker->unnamed_serial;
     s->server->shelf.unnamed_serial = book->unnamed_serial;
     if (!txn_sent(&s->server->txn, p->type, 0, 0, (uint32_t)book->unnamed_serial))
@@ -151,6 +153,7 @@ static enum take parse_named(struct session *s, const struct frontend_parse *par
     }
     struct stmt *stmt = stmt_intern(table_of(server), parse->text, parse->types, &is_new);
     if (!stmt) return no_memory(s);
+    if (is_new) stmt->effects = carry_effects(parse->text);
     struct stmt_entry *entry = stmt_book_enter(book, table_of(server), parse->name, stmt,
                                                s->client.realm->config->limits.prepared_per_client);
     if (!entry) return no_memory(s);
@@ -178,6 +181,8 @@ enum take prepared_bind(struct session *s, const struct piece *p, struct outbox 
     if (bind.statement.len == 0) {
         if (!s->pinned && (!book || !book->unnamed_serial)) return unknown(s, bind.statement, out);
         if (book && book->unnamed_serial && !bring_unnamed(s, out)) return no_memory(s);
+        if (book && book->unnamed_effects)
+            carry_bind(s, slice_str(book->unnamed.at), book->unnamed_effects);
         return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
     }
     struct stmt_entry *entry = book ? stmt_book_find(book, bind.statement) : NULL;
@@ -188,6 +193,7 @@ enum take prepared_bind(struct session *s, const struct piece *p, struct outbox 
     }
     char name[STMT_NAME_MAX];
     size_t name_len = stmt_name(entry->stmt, name);
+    carry_bind(s, entry->stmt->text, entry->stmt->effects);
     if (!bring(s, out, entry->stmt) || !txn_sent(&s->server->txn, p->type, 0, 0, 0))
         return no_memory(s);
     struct buf head = { 0 };

@@ -1,6 +1,7 @@
 #include "proxy/reply.h"
 
 #include "protocol/backend.h"
+#include "proxy/carry.h"
 #include "proxy/local.h"
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
@@ -70,10 +71,17 @@ static bool take_first(struct session *s, struct server *server, const struct pi
     *pass = !a.swallow;
     if (!a.expected) return false;
     switch (p->type) {
-    case BACKEND_READY: metrics_add(&server->env->metrics, METRIC_requests, 1); break;
+    case BACKEND_READY:
+        metrics_add(&server->env->metrics, METRIC_requests, 1);
+        if (s && a.tag == CARRY_TAG)
+            carry_settled(s);
+        else if (s)
+            carry_ready(s);
+        break;
     case BACKEND_PARSE_COMPLETE: prepared_parsed(s, server, a.tag, a.serial, true); break;
     case BACKEND_COMMAND_COMPLETE:
         prepared_tag(server, slice_of(piece_body(p).at, piece_body(p).len - 1));
+        if (s && !a.swallow) carry_tag(s, slice_of(piece_body(p).at, piece_body(p).len - 1));
         break;
     case BACKEND_PARAMETER_STATUS:
         take_parameter(server, p, *pass ? out : NULL);
@@ -81,6 +89,10 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         break;
     case BACKEND_ERROR:
         drop_entries(s, server);
+        if (s && a.kind == TXN_QUERY && a.tag == CARRY_TAG && !a.async)
+            carry_settle_error(s, piece_body(p));
+        else if (s)
+            carry_failed(s);
         if (*pass && s) note_farewell(s, p);
         break;
     default: break;

@@ -2,6 +2,7 @@
 
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
+#include "proxy/carry.h"
 #include "proxy/local.h"
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
@@ -32,16 +33,13 @@ static enum take answer_sync(struct session *s)
 /* ---- one message ---------------------------------------------------------------------------- */
 
 /* A server for this message, or a place in the line. */
-static enum take need_server(struct session *s, struct outbox *out)
+static enum take need_server(struct session *s)
 {
-    if (s->server) return TAKE_SEND;
-    if (s->client.state == CLIENT_READY) client_step(&s->client, CLIENT_ON_REQUEST, NULL);
-    if (session_seek(s)) {
-        outbox_begin(out, &s->server->stream);
-        prepared_trim(s->server, out);
-        return TAKE_SEND;
+    if (!s->server) {
+        if (s->client.state == CLIENT_READY) client_step(&s->client, CLIENT_ON_REQUEST, NULL);
+        if (!session_seek(s)) return s->client.state >= CLIENT_LEAVING ? TAKE_STOP : TAKE_WAIT;
     }
-    return s->client.state >= CLIENT_LEAVING ? TAKE_STOP : TAKE_WAIT;
+    return s->settling ? TAKE_WAIT : TAKE_SEND;
 }
 
 static enum take book(struct session *s, const struct piece *p)
@@ -96,6 +94,28 @@ static bool is_local_sync(const struct session *s, bool was_discarding)
     return !s->server || (was_discarding && txn_is_clean(&s->server->txn));
 }
 
+/* The text of a Query, as far as it is there. */
+static struct slice query_text(const struct piece *p)
+{
+    struct slice text = piece_body(p);
+    if (p->last && text.len) text.len--; /* the NUL */
+    return text;
+}
+
+/* In session mode a Parse goes through as it is; only what it will do is of interest. */
+static bool read_parse(struct session *s, const struct piece *p)
+{
+    struct slice body = piece_body(p);
+    const char *nul = memchr(body.at, 0, body.len);
+    if (!nul) return false;
+    struct slice text = slice_after(body, (size_t)(nul - body.at) + 1);
+    nul = memchr(text.at, 0, text.len);
+    if (nul) text.len = (size_t)(nul - text.at);
+    if (body.at[0] != '\0') s->server->stained = true; /* a named statement stays behind */
+    carry_query(s, text, nul == NULL);
+    return true;
+}
+
 static enum take take_first(struct session *s, const struct piece *p, struct outbox *out)
 {
     bool was_discarding = s->discarding;
@@ -121,14 +141,20 @@ static enum take take_first(struct session *s, const struct piece *p, struct out
     default: break;
     }
     if (!is_well_formed(p)) return TAKE_MALFORMED;
-    enum take take = need_server(s, out);
+    enum take take = need_server(s);
     if (take != TAKE_SEND) return take;
-    return s->keeps_server ? book(s, p) : take_pooled(s, p, out);
+    if (p->type == FRONTEND_QUERY && !carry_query(s, query_text(p), !p->last)) return TAKE_WAIT;
+    if (!s->keeps_server) return take_pooled(s, p, out);
+    if (p->type == FRONTEND_PARSE && !read_parse(s, p)) return TAKE_MALFORMED;
+    return book(s, p);
 }
 
 static enum take take_piece(struct session *s, const struct piece *p, struct outbox *out)
 {
-    if (!p->first) return s->sending ? TAKE_SEND : TAKE_DROP;
+    if (!p->first) {
+        carry_skim(s, p->bytes, p->last);
+        return s->sending ? TAKE_SEND : TAKE_DROP;
+    }
     enum take take = take_first(s, p, out);
     if (take == TAKE_MALFORMED) return malformed(s, p);
     s->sending = take == TAKE_SEND || take == TAKE_SENT;
@@ -204,12 +230,12 @@ void request_take(struct session *s, const char *at, size_t len)
         in = buf_slice(&c->held);
     }
     /* In line: whatever comes now only makes the heap larger. */
-    if (c->state == CLIENT_WAITING || c->state == CLIENT_JOINING) {
+    if (c->state == CLIENT_WAITING || c->state == CLIENT_JOINING || s->settling || s->greeting) {
         hold(s, in, was_held);
         return;
     }
-    struct outbox *out = &c->env->worker->to_server;
-    outbox_begin(out, s->server ? &s->server->stream : NULL);
+    struct outbox *out = &c->env->worker->to_server; /* attaching to a server begins it, too */
+    if (s->server) outbox_begin(out, &s->server->stream);
     bool alive = take_all(s, &in, out);
     if (s->server && out->count) {
         metrics_add(&c->env->metrics, METRIC_server_bytes_sent, out->bytes);

@@ -137,6 +137,7 @@ static void do_bury(struct server *s, const void *arg)
         if (entry.kind == TXN_LOCAL) s->events->on_dropped(s, entry.local);
     txn_fini(&s->txn);
     params_fini(&s->params);
+    settings_unref(s->settings);
     stmt_shelf_fini(&s->shelf, &s->env->worker->stmts);
     buf_fini(&s->held);
     buf_fini(&s->pairs);

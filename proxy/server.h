@@ -14,6 +14,7 @@
 
 #include "protocol/frame.h"
 #include "protocol/params.h"
+#include "protocol/sql_settings.h"
 #include "protocol/stmt.h"
 #include "protocol/txn.h"
 #include "proxy/env.h"
@@ -84,7 +85,8 @@ struct server {
     struct buf held; /* the start of a message that is wanted whole */
     struct txn txn;
     struct params params;
-    struct stmt_shelf shelf; /* prepared statements that it has under our names */
+    struct settings *settings; /* what it is set to; NULL: as it began */
+    struct stmt_shelf shelf;   /* prepared statements that it has under our names */
     union socket_address address;
     uint64_t id;
     uint64_t opened_ms, idle_since_ms, expires_ms;
@@ -94,6 +96,7 @@ struct server {
     uint8_t state, place; /* enum server_state; where it stands in its pool */
     uint8_t cancels;      /* cancel requests under way that aim at it */
     bool stained;         /* carries state that cannot be cleaned: close instead of reuse */
+    bool dirty;           /* session mode: settings were changed */
     bool retiring;        /* to be closed as soon as it is free */
     bool orphan_reuse;    /* an orphan that may serve others once it is clean */
     bool is_redshift;     /* by what it says of itself */

@@ -2,6 +2,7 @@
 
 #include "protocol/backend.h"
 #include "protocol/startup.h"
+#include "proxy/carry.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
 #include "proxy/prepared.h"
@@ -63,6 +64,12 @@ static void attach(struct session *s, struct server *server)
     metrics_add(&s->client.env->metrics, METRIC_attachments, 1);
     server_step(server, SERVER_ON_TAKEN, NULL);
     client_step(&s->client, CLIENT_ON_SERVED, NULL);
+    struct outbox *out = &s->client.env->worker->to_server;
+    outbox_begin(out, &server->stream);
+    if (s->keeps_server) return;
+    prepared_trim(server, out);
+    carry_attach(s, out);
+    outbox_flush(out);
 }
 
 void session_detach(struct session *s)
@@ -95,22 +102,34 @@ static void greet(struct session *s, struct server *server)
         return;
     }
     if (!list_key(s, 0)) return;
-    welcome(s, &s->pool->welcome);
+    pool_remember(s->pool, s->settings, &server->params);
+    welcome(s, &server->params);
     log_login(s, "transaction");
     if (s->client.state != CLIENT_ACTIVE) return;
     session_detach(s);
     begin_work(s);
 }
 
+/* What was waited for has happened. */
+static void go_on(struct session *s)
+{
+    s->resume = false;
+    if (s->client.state != CLIENT_ACTIVE) return;
+    if (s->greeting) {
+        s->greeting = false;
+        greet(s, s->server);
+    } else {
+        begin_work(s);
+    }
+}
+
 static void on_served(struct pool_ticket *t, struct server *server)
 {
     struct session *s = list_item(t, struct session, ticket);
     bool joining = s->client.state == CLIENT_JOINING;
+    s->greeting = joining;
     attach(s, server);
-    if (joining)
-        greet(s, server);
-    else
-        begin_work(s);
+    if (!s->settling) go_on(s);
 }
 
 static void on_refused(struct pool_ticket *t, const struct err *err)
@@ -137,7 +156,8 @@ bool session_seek(struct session *s)
 void session_replied(struct session *s)
 {
     struct server *server = s->server;
-    if (!server || s->keeps_server || s->pinned) return;
+    if (s->resume) go_on(s);
+    if (!server || s->server != server || s->keeps_server || s->pinned || s->settling) return;
     if (!txn_is_clean(&server->txn) || !frame_is_at_start(&server->frame) || server->held.len)
         return;
     if (s->sending && !frame_is_at_start(&s->client.frame)) return;
@@ -203,19 +223,32 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
     struct err err;
     log_ignored(s, wishes);
     s->keeps_server = setup->settings.mode == CONFIG_POOL_SESSION;
-    s->pairs = wishes->pairs;
-    wishes->pairs = (struct buf){ 0 };
     s->pool = worker_pool(c->env->worker, setup);
     if (!s->pool) {
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(c, &err);
         return;
     }
+    if (s->keeps_server) {
+        s->pairs = wishes->pairs;
+        wishes->pairs = (struct buf){ 0 };
+    } else {
+        c->frame.want_parse = PREPARED_HELD_MAX;
+        if (!carry_begin(s, buf_slice(&wishes->pairs), &err)) {
+            client_refuse(c, &err);
+            return;
+        }
+        if (wishes->version.len) {
+            buf_add(&s->pairs, "client_protocol_version", sizeof "client_protocol_version");
+            buf_add_slice(&s->pairs, wishes->version);
+            buf_add_u8(&s->pairs, 0);
+        }
+    }
     s->ticket.pairs = buf_slice(&s->pairs);
-    if (!s->keeps_server) c->frame.want_parse = PREPARED_HELD_MAX;
-    if (!s->keeps_server && s->pool->welcomed) {
+    const struct params *known = s->keeps_server ? NULL : pool_recall(s->pool, s->settings);
+    if (known) {
         if (!list_key(s, 0)) return;
-        welcome(s, &s->pool->welcome);
+        welcome(s, known);
         log_login(s, "transaction");
         client_step(c, CLIENT_ON_WELCOMED, NULL);
         begin_work(s);
@@ -269,6 +302,7 @@ static void on_closed(struct client *c)
     }
     atomic_fetch_sub(&c->env->shared->clients, 1);
     buf_fini(&s->pairs);
+    carry_end(s);
     stmt_book_free(s->book, &c->env->worker->stmts);
     free(s);
 }

@@ -15,6 +15,8 @@
 #ifndef SLUICE_PROXY_SESSION_H
 #define SLUICE_PROXY_SESSION_H
 
+#include "protocol/sql_settings.h"
+#include "protocol/sql_skim.h"
 #include "protocol/stmt.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
@@ -27,14 +29,22 @@ struct session {
     struct pool_ticket ticket;
     struct buf pairs; /* startup parameters for its server */
     struct cancel_entry cancel;
+    /* What it has set: see carry.h. NULL in session mode. */
+    struct settings *startup, *settings, *tentative;
+    struct sql_skim *skim;  /* of a statement that is arriving in pieces */
     struct stmt_book *book; /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
-    const char *pinned; /* why it keeps its server; NULL: it does not */
-    bool keeps_server;  /* session mode */
-    bool discarding;    /* our refusal: the client's messages are dropped up to a Sync */
-    bool sending;       /* the message under way goes to the server, rest included */
-    bool moved;         /* this memory only waits for the old stream to be closed */
-    bool farewell;      /* the server's FATAL has been passed on: say no more */
+    const char *pinned;                        /* why it keeps its server; NULL: it does not */
+    uint8_t change_cycles;                     /* carry: answers since a setting was changed */
+    bool changing, change_failed, rolled_back; /* carry: a change is under way */
+    bool settling, settle_failed;              /* carry: our own SET statements are under way */
+    bool greeting;     /* its first server has come, the welcome has not been said */
+    bool resume;       /* something that was waited for has happened */
+    bool keeps_server; /* session mode */
+    bool discarding;   /* our refusal: the client's messages are dropped up to a Sync */
+    bool sending;      /* the message under way goes to the server, rest included */
+    bool moved;        /* this memory only waits for the old stream to be closed */
+    bool farewell;     /* the server's FATAL has been passed on: say no more */
 };
 
 /* A new connection, already accepted. Closes the socket when there is no memory. */

@@ -320,6 +320,8 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     map_init(&w->pools, shared->seed);
     map_init(&w->cancels, shared->seed);
     stmt_table_init(&w->stmts, shared->seed);
+    w->settings = settings_table_new(shared->seed);
+    if (!w->settings) return err_set(err, ERR_OUT_OF_MEMORY, "");
     if (!mailbox_open(&w->mailbox, &w->loop, w))
         return err_set(err, ERR_INTERNAL, "no descriptor for the worker's mailbox");
     wheel_node_init(&w->tick, on_tick);
@@ -361,5 +363,6 @@ void worker_join(struct worker *w)
     map_fini(&w->pools);
     map_fini(&w->cancels);
     stmt_table_fini(&w->stmts);
+    if (w->settings) settings_table_free(w->settings);
     free(w->listeners);
 }

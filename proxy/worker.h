@@ -29,6 +29,7 @@ struct worker {
     struct map pools;                /* by key */
     struct map cancels;              /* sessions by cancel key */
     struct stmt_table stmts;
+    struct settings_table *settings;
     uint64_t unnamed_serial; /* counts unnamed statements */
     struct outbox to_server, to_client;
     struct wheel_node tick; /* while it stops */

@@ -1,0 +1,328 @@
+#include "proxy/carry.h"
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct settings_table *table_of(const struct session *s)
+{
+    return s->client.env->worker->settings;
+}
+
+/* Whether a backslash in a plain literal escapes: always on Redshift, on PostgreSQL when it does
+ * not say otherwise. */
+static bool backslash_escapes(const struct session *s)
+{
+    const struct params *p = s->server ? &s->server->params : &s->pool->welcome;
+    return !slice_is(params_get(p, "standard_conforming_strings"), "on");
+}
+
+static void replace(struct settings **at, struct settings *by)
+{
+    struct settings *before = *at;
+    *at = by;
+    settings_unref(before);
+}
+
+/* ---- begin and end -------------------------------------------------------------------------- */
+
+bool carry_begin(struct session *s, struct slice pairs, struct err *err)
+{
+    enum { PAIRS_MAX = 64 };
+    struct settings_pair wanted[PAIRS_MAX];
+    struct params as_params = { .pairs = { .at = (char *)(uintptr_t)pairs.at,
+                                           .len = (uint32_t)pairs.len } };
+    size_t n = 0;
+    uint32_t at = 0;
+    while (n < PAIRS_MAX && params_next(&as_params, &at, &wanted[n].name, &wanted[n].value)) n++;
+    s->startup = settings_from_startup(table_of(s), wanted, n, backslash_escapes(s), err);
+    if (!s->startup) return false;
+    s->settings = settings_ref(s->startup);
+    s->tentative = settings_ref(s->startup);
+    return true;
+}
+
+void carry_end(struct session *s)
+{
+    settings_unref(s->startup);
+    settings_unref(s->settings);
+    settings_unref(s->tentative);
+    s->startup = s->settings = s->tentative = NULL;
+    free(s->skim);
+    s->skim = NULL;
+}
+
+/* ---- bringing settings to a server ---------------------------------------------------------- */
+
+static struct settings *settings_of(const struct server *server)
+{
+    return server->settings ? server->settings : settings_none(server->env->worker->settings);
+}
+
+static bool send_settings(struct server *server, struct settings *to, struct outbox *out)
+{
+    struct buf sql = { 0 }, message = { 0 };
+    settings_diff_sql(settings_of(server), to, &sql);
+    frontend_query(&message, buf_slice(&sql));
+    bool ok = !sql.failed && !message.failed &&
+              txn_sent(&server->txn, FRONTEND_QUERY, TXN_SWALLOW | TXN_SWALLOW_ERROR, CARRY_TAG, 0);
+    if (ok) outbox_copy(out, buf_slice(&message));
+    if (ok && message.len > OUTBOX_SCRATCH_BYTES) outbox_flush(out);
+    buf_fini(&sql);
+    buf_fini(&message);
+    return ok;
+}
+
+void carry_attach(struct session *s, struct outbox *out)
+{
+    if (!s->settings || s->settings == settings_of(s->server)) return;
+    metrics_add(&s->client.env->metrics, METRIC_settings_replayed, 1);
+    if (!send_settings(s->server, s->settings, out)) {
+        struct err err;
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(&s->client, &err);
+        return;
+    }
+    s->settling = true;
+    s->settle_failed = false;
+}
+
+/* The setting that an error message names in quotes, as in: invalid value for parameter "TimeZone".
+ */
+static bool drop_named(struct session *s, struct slice text)
+{
+    struct err err;
+    for (uint32_t i = 0; i < settings_count(s->settings); i++) {
+        struct settings_pair pair = settings_at(s->settings, i);
+        char name[160];
+        int n = snprintf(name, sizeof name, "\"%.*s\"", SLICE_ARG(pair.name));
+        for (size_t at = 0; at + (size_t)n <= text.len; at++) {
+            if (strncasecmp(text.at + at, name, (size_t)n) != 0) continue;
+            struct settings *fewer = settings_without(s->settings, pair.name, &err);
+            if (!fewer) return false;
+            replace(&s->settings, fewer);
+            return true;
+        }
+    }
+    return false;
+}
+
+void carry_settle_error(struct session *s, struct slice body)
+{
+    struct slice text = backend_field(body, 'M');
+    s->settle_failed = true;
+    log_event(s->client.env->log, LOG_WARNING, "session.setting_refused",
+              LOG_U64("conn", s->client.id), LOG_STR("why", text), LOG_END);
+    /* A startup parameter must not keep a client out: without the one at fault, or without any. */
+    if (s->greeting && !drop_named(s, text))
+        replace(&s->settings, settings_ref(settings_none(table_of(s))));
+}
+
+void carry_settled(struct session *s)
+{
+    struct server *server = s->server;
+    s->settling = false;
+    if (!s->settle_failed) {
+        replace(&server->settings, settings_ref(s->settings));
+        replace(&s->tentative, settings_ref(s->settings));
+        s->resume = true;
+        return;
+    }
+    if (!s->greeting) {
+        struct err err;
+        err_set(&err, ERR_SERVER_REJECTED,
+                "the session's settings could not be brought to another server connection");
+        err_hint(&err, "the log says which setting; connect again");
+        client_refuse(&s->client, &err);
+        return;
+    }
+    /* Once more with fewer. */
+    struct outbox *out = &s->client.env->worker->to_server;
+    outbox_begin(out, &server->stream);
+    carry_attach(s, out);
+    outbox_flush(out);
+    if (!s->settling) s->resume = true;
+}
+
+bool carry_reset(struct server *server)
+{
+    struct settings *none = settings_none(server->env->worker->settings);
+    if (!server->settings || server->settings == none) return false;
+    struct outbox *out = &server->env->worker->to_server;
+    outbox_begin(out, &server->stream);
+    bool sent = send_settings(server, none, out);
+    outbox_flush(out);
+    replace(&server->settings, NULL);
+    return sent;
+}
+
+/* ---- reading what statements do ------------------------------------------------------------- */
+
+static const struct {
+    uint32_t bit;
+    const char *why;
+} pins[] = {
+#define CARRY(bit, reason)
+#define PIN(bit, reason) { bit, reason },
+#define TXN(bit, reason)
+#define NOTE(bit, reason)
+#define SQL_EFFECT(name, what, reason, sentence) what(SQL_EFFECT_##name, reason)
+#include "protocol/sql_effect.def"
+#undef CARRY
+#undef PIN
+#undef TXN
+#undef NOTE
+};
+
+static void pin_for(struct session *s, uint32_t effects)
+{
+    for (size_t i = 0; i < sizeof pins / sizeof *pins; i++) {
+        if (!(effects & pins[i].bit)) continue;
+        session_pin(s, pins[i].why);
+        s->server->stained = true;
+        return;
+    }
+}
+
+static void pin(struct session *s, const char *why)
+{
+    session_pin(s, why);
+    s->server->stained = true;
+}
+
+static void apply_setting(struct session *s, const struct sql_act *act)
+{
+    struct err err;
+    if (act->local) return;
+    struct settings *next =
+        settings_after(s->tentative, s->startup, act, backslash_escapes(s), &err);
+    if (!next) {
+        pin(s, "setting that cannot be repeated");
+        return;
+    }
+    s->changing |= next != s->tentative;
+    replace(&s->tentative, next);
+}
+
+static void apply(struct session *s, const struct sql_act *act)
+{
+    switch ((enum sql_act_kind)act->kind) {
+    case SQL_ACT_SET:
+    case SQL_ACT_SET_CONFIG:
+    case SQL_ACT_RESET:
+    case SQL_ACT_RESET_ALL: apply_setting(s, act); break;
+    case SQL_ACT_PREPARE: pin(s, "PREPARE"); break;
+    case SQL_ACT_EXECUTE:
+        if (!s->pinned) pin(s, "EXECUTE");
+        break;
+    case SQL_ACT_DISCARD:
+        apply_setting(s, act);
+        s->server->stained = true;
+        break;
+    case SQL_ACT_ROLLBACK_TO:
+        if (s->changing) pin(s, "settings inside a savepoint");
+        break;
+    default: break;
+    }
+}
+
+static bool changes_settings(const struct sql_effects *e)
+{
+    for (uint32_t i = 0; i < e->act_count; i++)
+        if (e->acts[i].kind <= SQL_ACT_RESET_ALL && !e->acts[i].local) return true;
+    return false;
+}
+
+/* In session mode only what is left behind matters. */
+static void note(struct session *s, const struct sql_effects *e)
+{
+    pin_for(s, e->effects);
+    if (e->act_count) s->server->dirty = true;
+}
+
+bool carry_query(struct session *s, struct slice text, bool more)
+{
+    struct sql_effects e;
+    sql_effects(text, more, &e);
+    if (more) {
+        if (!s->skim) s->skim = malloc(sizeof *s->skim);
+        if (s->skim)
+            sql_skim_begin(s->skim, text);
+        else
+            e.effects |= SQL_EFFECT_UNREAD;
+    }
+    if (s->keeps_server) {
+        note(s, &e);
+        return true;
+    }
+    if (e.act_count == 0) {
+        pin_for(s, e.effects);
+        return true;
+    }
+    /* Whether a setting came to hold is known from the answer, if nothing else is being answered.
+     */
+    if (changes_settings(&e) && s->server->txn.count) return false;
+    pin_for(s, e.effects);
+    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i]);
+    return true;
+}
+
+uint32_t carry_effects(struct slice text)
+{
+    struct sql_effects e;
+    sql_effects(text, false, &e);
+    return e.effects;
+}
+
+void carry_bind(struct session *s, struct slice text, uint32_t effects)
+{
+    struct sql_effects e;
+    if (effects == 0) return;
+    pin_for(s, effects);
+    if (!(effects & (SQL_EFFECT_SETTING | SQL_EFFECT_PREPARED | SQL_EFFECT_DISCARD))) return;
+    sql_effects(text, false, &e);
+    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i]);
+}
+
+void carry_skim(struct session *s, struct slice piece, bool last)
+{
+    if (!s->skim) return;
+    sql_skim_feed(s->skim, piece);
+    if (!last) return;
+    if (s->server) pin_for(s, sql_skim_end(s->skim));
+    free(s->skim);
+    s->skim = NULL;
+}
+
+/* ---- what came of them ---------------------------------------------------------------------- */
+
+void carry_tag(struct session *s, struct slice tag) { s->rolled_back = slice_is(tag, "ROLLBACK"); }
+
+void carry_failed(struct session *s) { s->change_failed |= s->changing; }
+
+static void finish_change(struct session *s)
+{
+    bool failed = s->change_failed || s->rolled_back;
+    if (s->change_failed && !s->rolled_back && s->change_cycles > 1) {
+        /* Several requests were under way, and one failed: which of them set what? */
+        pin(s, "settings in a failed pipeline");
+    } else if (failed) {
+        replace(&s->tentative, settings_ref(s->settings));
+    } else {
+        replace(&s->settings, settings_ref(s->tentative));
+        replace(&s->server->settings, settings_ref(s->tentative));
+    }
+    s->changing = s->change_failed = false;
+    s->change_cycles = 0;
+}
+
+void carry_ready(struct session *s)
+{
+    const struct txn *t = &s->server->txn;
+    if (!s->changing) return;
+    if (s->change_cycles < UINT8_MAX) s->change_cycles++;
+    if (t->status == TXN_IDLE && t->owed_ready == 0) finish_change(s);
+}

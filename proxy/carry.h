@@ -1,0 +1,56 @@
+/* carry: what a session has set, brought along to whatever server it gets.
+ *
+ * Reads each statement's effects (protocol/sql_effects), keeps the session's settings
+ * (protocol/sql_settings), and before the first request on another server has that
+ * server set to them, in one round trip, only what differs. What cannot be carried
+ * pins the session to its server.
+ *
+ *   settings     what holds when no transaction is open
+ *   tentative    with what the open transaction did, until it ends
+ *   server's     what that server is set to now
+ *
+ * In session mode nothing is brought anywhere, but it is still read what the
+ * session leaves behind on its server. Thread: the worker's.
+ */
+#ifndef SLUICE_PROXY_CARRY_H
+#define SLUICE_PROXY_CARRY_H
+
+#include "protocol/sql_effects.h"
+#include "proxy/outbox.h"
+#include "proxy/request.h"
+
+enum { CARRY_TAG = 1 }; /* the ledger's tag of our own SET statements (kind TXN_QUERY) */
+
+/* The settings of a new pooled session, from its startup packet's pairs. */
+bool carry_begin(struct session *s, struct slice pairs, struct err *err);
+void carry_end(struct session *s);
+
+/* The session has just got its server: what differs is put into `out`, and the session is
+ * `settling` until the answer is there. */
+void carry_attach(struct session *s, struct outbox *out);
+
+/* A statement is about to be sent. False: it must wait until the server owes nothing. */
+bool carry_query(struct session *s, struct slice text, bool more);
+
+/* The effects of a text that is being prepared. */
+uint32_t carry_effects(struct slice text);
+
+/* A statement is about to be bound for execution; `effects` of its text were seen at Parse. */
+void carry_bind(struct session *s, struct slice text, uint32_t effects);
+
+/* Further bytes of a statement that is too long to be held. */
+void carry_skim(struct session *s, struct slice piece, bool last);
+
+/* What the server answers. `tag`: of CommandComplete. */
+void carry_tag(struct session *s, struct slice tag);
+void carry_failed(struct session *s);
+void carry_ready(struct session *s);
+
+/* Our own SET statements: an error, and their end. */
+void carry_settle_error(struct session *s, struct slice body);
+void carry_settled(struct session *s);
+
+/* A server that serves nobody is set back; false when there is nothing to do. */
+bool carry_reset(struct server *server);
+
+#endif
