@@ -171,11 +171,17 @@ void stmt_shelf_remove(struct stmt_shelf *shelf, struct stmt_table *t, struct st
     free(c);
 }
 
+void stmt_shelf_clear(struct stmt_shelf *shelf, struct stmt_table *t)
+{
+    list_each(node, &shelf->used)
+        stmt_shelf_remove(shelf, t, list_item(node, struct stmt_copy, node));
+    shelf->unnamed_serial = 0;
+}
+
 void stmt_shelf_fini(struct stmt_shelf *shelf, struct stmt_table *t)
 {
     if (!shelf->used.next) return;
-    list_each(node, &shelf->used)
-        stmt_shelf_remove(shelf, t, list_item(node, struct stmt_copy, node));
+    stmt_shelf_clear(shelf, t);
     map_fini(&shelf->by_id);
 }
 

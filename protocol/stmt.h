@@ -122,6 +122,9 @@ struct stmt_copy *stmt_shelf_id(struct stmt_shelf *shelf, uint32_t id);
 struct stmt_copy *stmt_shelf_add(struct stmt_shelf *shelf, struct stmt *s);
 void stmt_shelf_remove(struct stmt_shelf *shelf, struct stmt_table *t, struct stmt_copy *c);
 
+/* Nothing is there any more. */
+void stmt_shelf_clear(struct stmt_shelf *shelf, struct stmt_table *t);
+
 /* The least recently used copy when there are more than `cap`; else NULL. */
 struct stmt_copy *stmt_shelf_surplus(struct stmt_shelf *shelf, uint32_t cap);
 

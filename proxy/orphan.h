@@ -1,17 +1,22 @@
-/* orphan: a server whose client left in the middle of something.
+/* orphan: a server whose client left, perhaps in the middle of something.
  *
  * The statement is cancelled and its answer drained; an open transaction is rolled
- * back; then the server goes back to its pool, or is closed when it cannot be made
- * clean in time. (Redshift does not stop a query because its client is gone.)
+ * back; what the session left behind is cleared away; then the server goes back to
+ * its pool, or is closed when it cannot be made clean in time. (Redshift does not
+ * stop a query because its client is gone.)
  */
 #ifndef SLUICE_PROXY_ORPHAN_H
 #define SLUICE_PROXY_ORPHAN_H
 
 #include "proxy/pool.h"
 
-/* The server serves nobody any more. `half_sent`: a message to it was begun and will never end.
- * `reuse`: when clean it may serve others; otherwise it is closed then. */
-void orphan_adopt(struct server *server, bool half_sent, bool reuse);
+enum { ORPHAN_TAG = 2 }; /* the ledger's tag of the statement that cleans */
+
+/* The server serves nobody any more. `half_sent`: a message to it was begun and will never end. */
+void orphan_adopt(struct server *server, bool half_sent);
+
+/* The cleaning statement was carried out. */
+void orphan_cleaned(struct server *server);
 
 /* Bytes from an orphan. */
 void orphan_take(struct server *server, const char *at, size_t len);

@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "proxy/carry.h"
 #include "proxy/local.h"
+#include "proxy/orphan.h"
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
 #include "proxy/worker.h"
@@ -77,6 +78,8 @@ static bool take_first(struct session *s, struct server *server, const struct pi
             carry_settled(s);
         else if (s)
             carry_ready(s);
+        else if (a.tag == ORPHAN_TAG && !server->cleaning_failed)
+            orphan_cleaned(server);
         break;
     case BACKEND_PARSE_COMPLETE: prepared_parsed(s, server, a.tag, a.serial, true); break;
     case BACKEND_COMMAND_COMPLETE:
@@ -93,6 +96,7 @@ static bool take_first(struct session *s, struct server *server, const struct pi
             carry_settle_error(s, piece_body(p));
         else if (s)
             carry_failed(s);
+        server->cleaning_failed |= a.tag == ORPHAN_TAG && a.kind == TXN_QUERY && !a.async;
         if (*pass && s) note_farewell(s, p);
         break;
     default: break;

@@ -98,10 +98,10 @@ struct server {
     bool stained;         /* carries state that cannot be cleaned: close instead of reuse */
     bool dirty;           /* session mode: settings were changed */
     bool retiring;        /* to be closed as soon as it is free */
-    bool orphan_reuse;    /* an orphan that may serve others once it is clean */
-    bool is_redshift;     /* by what it says of itself */
-    bool dialled;         /* the stream was opened */
-    bool passing;         /* the message under way goes on to the client */
+    bool cleaning, cleaning_failed; /* an orphan that is told to clean up */
+    bool is_redshift;               /* by what it says of itself */
+    bool dialled;                   /* the stream was opened */
+    bool passing;                   /* the message under way goes on to the client */
 };
 
 /* Starts to connect; `pairs` (copied) go into the startup packet beside user and database;

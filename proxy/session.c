@@ -78,7 +78,7 @@ void session_detach(struct session *s)
     s->server = NULL;
     client_step(&s->client, CLIENT_ON_RELEASED, NULL);
     if (server->stained || server->cancels) {
-        orphan_adopt(server, false, !server->stained);
+        orphan_adopt(server, false);
         return;
     }
     server_step(server, SERVER_ON_RELEASED, NULL);
@@ -290,7 +290,7 @@ static void on_leaving(struct client *c)
     /* What was booked in this turn must leave before the ledger is read. */
     if (w->to_server.to == &server->stream) outbox_flush(&w->to_server);
     bool half_sent = s->sending && !frame_is_at_start(&c->frame);
-    orphan_adopt(server, half_sent, !s->keeps_server && !s->pinned);
+    orphan_adopt(server, half_sent);
 }
 
 static void on_closed(struct client *c)
