@@ -3,12 +3,6 @@
 #include "protocol/sql_lex.h"
 #include "protocol/sql_normal.h"
 
-/* Findings after which it is not certain what is a literal and what is not. */
-enum {
-    FATAL = 1 << SQL_LEX_TOO_LONG | 1 << SQL_LEX_NUL | 1 << SQL_LEX_AMBIGUOUS_QUOTE |
-            1 << SQL_LEX_NESTED_COMMENT | 1 << SQL_LEX_UNTERMINATED,
-};
-
 /* The next literal of the statement is a secret, whatever stands in between. */
 static bool announces_secret(struct slice word, enum redact_form form)
 {
@@ -64,7 +58,7 @@ void redact_sql(struct slice text, enum redact_form form, size_t cap, struct buf
     uint32_t begin = out->len, end_of_last = 0;
     size_t left = cap;
     for (sql_lex_init(&lex, text);; sql_lex_next(&lex)) {
-        if (lex.flags & FATAL) {
+        if (lex.flags & SQL_LEX_DOUBTFUL) {
             buf_truncate(out, begin);
             buf_addf(out, "(unreadable statement, %zu bytes, %016llx)", text.len,
                      (unsigned long long)sql_fingerprint(text));

@@ -7,9 +7,7 @@
 /* Findings of the lexer after which the tokens cannot be relied on. Where servers merely refuse
  * what follows (control characters, bad UTF-8, long names), reading on does no harm. */
 enum {
-    FATAL = 1 << SQL_LEX_TOO_LONG | 1 << SQL_LEX_NUL | 1 << SQL_LEX_AMBIGUOUS_QUOTE |
-            1 << SQL_LEX_PREFIXED_LITERAL | 1 << SQL_LEX_NESTED_COMMENT |
-            1 << SQL_LEX_UNTERMINATED | 1 << SQL_LEX_GLUED_NUMBER,
+    FATAL = SQL_LEX_DOUBTFUL | 1 << SQL_LEX_PREFIXED_LITERAL | 1 << SQL_LEX_GLUED_NUMBER,
 };
 
 struct reader {

@@ -51,6 +51,12 @@ enum sql_lex_flag {
     SQL_LEX_FLAG_COUNT
 };
 
+/* The flags after which it is not certain where tokens begin and end. */
+enum {
+    SQL_LEX_DOUBTFUL = 1 << SQL_LEX_TOO_LONG | 1 << SQL_LEX_NUL | 1 << SQL_LEX_AMBIGUOUS_QUOTE |
+                       1 << SQL_LEX_NESTED_COMMENT | 1 << SQL_LEX_UNTERMINATED,
+};
+
 enum { SQL_NAME_BYTES = 127 }; /* the longest name (Redshift, Names and identifiers) */
 
 struct sql_token {

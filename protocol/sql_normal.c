@@ -2,12 +2,6 @@
 
 #include "protocol/sql_lex.h"
 
-/* Findings after which it is not certain what is a literal and what is not. */
-enum {
-    FATAL = 1 << SQL_LEX_TOO_LONG | 1 << SQL_LEX_NUL | 1 << SQL_LEX_AMBIGUOUS_QUOTE |
-            1 << SQL_LEX_NESTED_COMMENT | 1 << SQL_LEX_UNTERMINATED,
-};
-
 #define FNV_START 0xcbf29ce484222325ULL
 #define FNV_PRIME 0x100000001b3ULL
 
@@ -137,7 +131,7 @@ static bool normalize(struct writer *w, struct slice text)
     uint32_t depth = 0, row_depth = 0; /* of the parenthesis that opened the row; 0: in no row */
     bool values = false;               /* VALUES came last */
     for (sql_lex_init(&lex, text); lex.token.kind != SQL_END;) {
-        if (lex.flags & FATAL) return false;
+        if (lex.flags & SQL_LEX_DOUBTFUL) return false;
         bool row_ends = false;
         if (lex.token.kind == '(') {
             depth++;
@@ -153,7 +147,7 @@ static bool normalize(struct writer *w, struct slice text)
         skip_rows(&lex);
     }
     release(w);
-    return !(lex.flags & FATAL);
+    return !(lex.flags & SQL_LEX_DOUBTFUL);
 }
 
 bool sql_normalize(struct slice text, size_t cap, struct buf *out)
