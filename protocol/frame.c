@@ -5,6 +5,8 @@
 /* How much of a message of `size` bytes must be there before it is handed out. */
 static uint32_t needed(const struct frame *f, uint8_t type, uint32_t size)
 {
+    bool statement = type == FRONTEND_QUERY || type == FRONTEND_PARSE;
+    if (statement && f->cap_bytes && size > f->cap_bytes) return MESSAGE_HEADER;
     uint32_t want = f->specs[type].want;
     if (type == FRONTEND_QUERY && f->want_query) want = f->want_query;
     if (type == FRONTEND_PARSE && f->want_parse) want = f->want_parse;

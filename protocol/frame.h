@@ -19,6 +19,7 @@
 struct frame {
     const struct message_spec *specs;
     uint32_t want_query, want_parse; /* in place of the table's want; 0: the table's */
+    uint32_t cap_bytes; /* a statement beyond it is handed out at once, to be refused; 0: none */
     uint32_t passing; /* body bytes of the message under way that are still to come */
     uint8_t type;     /* of that message */
 };

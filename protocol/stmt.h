@@ -59,6 +59,8 @@ struct stmt_entry {
     struct stmt *stmt;
     uint32_t serial; /* identifies this entry while its Parse is under way */
     bool confirmed;
+    bool by_sql;         /* made by PREPARE on the server that the session is pinned to */
+    uint64_t generation; /* the caller's: of the role that judged it */
     uint32_t name_len;
     char name[];
 };
@@ -70,6 +72,7 @@ struct stmt_book {
     /* The unnamed statement: the whole tail of its Parse, as long as it is one. */
     struct buf unnamed;
     uint64_t unnamed_serial; /* 0: there is none */
+    uint64_t unnamed_generation;
     uint32_t unnamed_effects;
 };
 

@@ -2,10 +2,15 @@
 
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
+#include "protocol/sql_lex.h"
+#include "proxy/local.h"
+#include "proxy/prepared.h"
 #include "proxy/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { CURSORS_MAX_BYTES = 4096 };
 
 static struct settings_table *table_of(const struct session *s)
 {
@@ -50,7 +55,8 @@ void carry_end(struct session *s)
     settings_unref(s->startup);
     settings_unref(s->settings);
     settings_unref(s->tentative);
-    s->startup = s->settings = s->tentative = NULL;
+    settings_unref(s->server_next);
+    s->startup = s->settings = s->tentative = s->server_next = NULL;
     free(s->skim);
     s->skim = NULL;
 }
@@ -78,7 +84,9 @@ static bool send_settings(struct server *server, struct settings *to, struct out
 
 void carry_attach(struct session *s, struct outbox *out)
 {
-    if (!s->settings || s->settings == settings_of(s->server)) return;
+    if (!s->settings) return;
+    replace(&s->server_next, settings_ref(settings_of(s->server)));
+    if (s->settings == settings_of(s->server) || s->changing) return;
     metrics_add(&s->client.env->metrics, METRIC_settings_replayed, 1);
     if (!send_settings(s->server, s->settings, out)) {
         struct err err;
@@ -128,6 +136,7 @@ void carry_settled(struct session *s)
     if (!s->settle_failed) {
         replace(&server->settings, settings_ref(s->settings));
         replace(&s->tentative, settings_ref(s->settings));
+        replace(&s->server_next, settings_ref(s->settings));
         s->resume = true;
         return;
     }
@@ -203,29 +212,68 @@ static void apply_setting(struct session *s, const struct sql_act *act)
         pin(s, "setting that cannot be repeated");
         return;
     }
-    s->changing |= next != s->tentative;
+    s->changing = true;
     replace(&s->tentative, next);
+    /* A reset brings back what the server began with, which need not be what the client did. */
+    next =
+        settings_after(s->server_next, settings_none(table_of(s)), act, backslash_escapes(s), &err);
+    if (next) replace(&s->server_next, next);
 }
 
-static void apply(struct session *s, const struct sql_act *act)
+static void apply(struct session *s, const struct sql_act *act, struct slice text)
 {
+    char name[SQL_NAME_BYTES + 1];
     switch ((enum sql_act_kind)act->kind) {
     case SQL_ACT_SET:
     case SQL_ACT_SET_CONFIG:
     case SQL_ACT_RESET:
     case SQL_ACT_RESET_ALL: apply_setting(s, act); break;
-    case SQL_ACT_PREPARE: pin(s, "PREPARE"); break;
+    case SQL_ACT_PREPARE:
+        pin(s, "PREPARE");
+        prepared_by_sql(s, slice_of(name, sql_token_name(act->name, name, sizeof name)), text);
+        break;
     case SQL_ACT_EXECUTE:
         if (!s->pinned) pin(s, "EXECUTE");
         break;
-    case SQL_ACT_DISCARD:
-        apply_setting(s, act);
-        s->server->stained = true;
+    case SQL_ACT_DEALLOCATE:
+        prepared_deallocate(s, slice_of(name, sql_token_name(act->name, name, sizeof name)));
         break;
+    case SQL_ACT_DISCARD: apply_setting(s, act); break;
     case SQL_ACT_ROLLBACK_TO:
         if (s->changing) pin(s, "settings inside a savepoint");
         break;
     default: break;
+    }
+}
+
+/* DEALLOCATE of a statement that the client made by message: some drivers do. The server knows it
+ * by another name, and others may need it. */
+static bool answers_deallocate(struct session *s, const struct sql_act *act)
+{
+    char name[SQL_NAME_BYTES + 1];
+    bool all = act->kind == SQL_ACT_DEALLOCATE_ALL;
+    if (all && !s->pinned)
+        prepared_forget_all(s);
+    else if (act->kind != SQL_ACT_DEALLOCATE ||
+             !prepared_deallocate(s, slice_of(name, sql_token_name(act->name, name, sizeof name))))
+        return false;
+    struct buf out = { 0 };
+    backend_command_complete(&out, all ? "DEALLOCATE ALL" : "DEALLOCATE");
+    return local_say(s, &out, true);
+}
+
+static void note_cursors(struct session *s, struct slice text)
+{
+    struct sql_lex lex;
+    char name[SQL_NAME_BYTES + 1];
+    bool declared = false;
+    for (sql_lex_init(&lex, text); lex.token.kind != SQL_END; sql_lex_next(&lex)) {
+        if (declared && s->cursors.len < CURSORS_MAX_BYTES) {
+            buf_add(&s->cursors, name,
+                    sql_token_name(sql_token_text(&lex, lex.token), name, sizeof name));
+            buf_add_u8(&s->cursors, 0);
+        }
+        declared = lex.token.word == SQL_WORD_DECLARE;
     }
 }
 
@@ -243,7 +291,7 @@ static void note(struct session *s, const struct sql_effects *e)
     if (e->act_count) s->server->dirty = true;
 }
 
-bool carry_query(struct session *s, struct slice text, bool more)
+enum take carry_query(struct session *s, struct slice text, bool more)
 {
     struct sql_effects e;
     sql_effects(text, more, &e);
@@ -254,20 +302,18 @@ bool carry_query(struct session *s, struct slice text, bool more)
         else
             e.effects |= SQL_EFFECT_UNREAD;
     }
-    if (s->keeps_server) {
+    if (session_is_plain(s)) {
         note(s, &e);
-        return true;
+        return TAKE_SEND;
     }
-    if (e.act_count == 0) {
-        pin_for(s, e.effects);
-        return true;
-    }
-    /* Whether a setting came to hold is known from the answer, if nothing else is being answered.
-     */
-    if (changes_settings(&e) && s->server->txn.count) return false;
+    if (s->restricted && (e.effects & SQL_EFFECT_CURSOR)) note_cursors(s, text);
+    /* Whether a setting came to hold is known from the answer, if nothing else is being answered. */
+    if (changes_settings(&e) && s->server->txn.count) return TAKE_WAIT;
+    if (e.statements == 1 && e.act_count == 1 && answers_deallocate(s, &e.acts[0]))
+        return TAKE_DROP;
     pin_for(s, e.effects);
-    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i]);
-    return true;
+    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i], text);
+    return TAKE_SEND;
 }
 
 uint32_t carry_effects(struct slice text)
@@ -284,7 +330,7 @@ void carry_bind(struct session *s, struct slice text, uint32_t effects)
     pin_for(s, effects);
     if (!(effects & (SQL_EFFECT_SETTING | SQL_EFFECT_PREPARED | SQL_EFFECT_DISCARD))) return;
     sql_effects(text, false, &e);
-    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i]);
+    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i], text);
 }
 
 void carry_skim(struct session *s, struct slice piece, bool last)
@@ -311,9 +357,10 @@ static void finish_change(struct session *s)
         pin(s, "settings in a failed pipeline");
     } else if (failed) {
         replace(&s->tentative, settings_ref(s->settings));
+        replace(&s->server_next, settings_ref(settings_of(s->server)));
     } else {
         replace(&s->settings, settings_ref(s->tentative));
-        replace(&s->server->settings, settings_ref(s->tentative));
+        replace(&s->server->settings, settings_ref(s->server_next));
     }
     s->changing = s->change_failed = false;
     s->change_cycles = 0;
@@ -322,6 +369,7 @@ static void finish_change(struct session *s)
 void carry_ready(struct session *s)
 {
     const struct txn *t = &s->server->txn;
+    if (t->status == TXN_IDLE && s->cursors.len) buf_fini(&s->cursors);
     if (!s->changing) return;
     if (s->change_cycles < UINT8_MAX) s->change_cycles++;
     if (t->status == TXN_IDLE && t->owed_ready == 0) finish_change(s);

@@ -29,8 +29,9 @@ void carry_end(struct session *s);
  * `settling` until the answer is there. */
 void carry_attach(struct session *s, struct outbox *out);
 
-/* A statement is about to be sent. False: it must wait until the server owes nothing. */
-bool carry_query(struct session *s, struct slice text, bool more);
+/* A statement is about to be sent. SEND; WAIT: not before the server owes nothing; DROP: it was
+ * about our own books, and is answered. */
+enum take carry_query(struct session *s, struct slice text, bool more);
 
 /* The effects of a text that is being prepared. */
 uint32_t carry_effects(struct slice text);

@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/carry.h"
+#include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/worker.h"
 
@@ -123,6 +124,7 @@ static enum take parse_unnamed(struct session *s, const struct piece *p,
     buf_add(&book->unnamed, parse->text.at, parse->text.len + 1 + parse->types.len);
     if (book->unnamed.failed) return no_memory(s);
     book->unnamed_effects = carry_effects(parse->text);
+    book->unnamed_generation = judge_generation(s);
     book->unnamed_serial = ++s->client.env->worker->unnamed_serial;
     s->server->shelf.unnamed_serial = book->unnamed_serial;
     if (!txn_sent(&s->server->txn, p->type, 0, 0, (uint32_t)book->unnamed_serial))
@@ -157,6 +159,7 @@ static enum take parse_named(struct session *s, const struct frontend_parse *par
     struct stmt_entry *entry = stmt_book_enter(book, table_of(server), parse->name, stmt,
                                                s->client.realm->config->limits.prepared_per_client);
     if (!entry) return no_memory(s);
+    entry->generation = judge_generation(s);
     bool ok = is_shelved(server, stmt) ? local_answer(s, LOCAL_PARSE_COMPLETE, entry->serial)
                                        : shelve(server, out, stmt, 0, entry->serial);
     return ok ? TAKE_DROP : no_memory(s);
@@ -186,7 +189,7 @@ enum take prepared_bind(struct session *s, const struct piece *p, struct outbox 
         return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
     }
     struct stmt_entry *entry = book ? stmt_book_find(book, bind.statement) : NULL;
-    if (!entry) {
+    if (!entry || entry->by_sql) {
         /* A pinned session may have made it by SQL. */
         if (!s->pinned) return unknown(s, bind.statement, out);
         return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
@@ -220,6 +223,7 @@ enum take prepared_describe(struct session *s, const struct piece *p, struct out
     struct stmt_entry *entry =
         target == 'S' && asked.len && s->book ? stmt_book_find(s->book, asked) : NULL;
     if (target == 'S' && asked.len && !entry && !s->pinned) return unknown(s, asked, out);
+    if (entry && entry->by_sql) entry = NULL;
     if (entry && !bring(s, out, entry->stmt)) return no_memory(s);
     if (!txn_sent(&s->server->txn, p->type, 0, 0, 0)) return no_memory(s);
     if (!entry) return TAKE_SEND;
@@ -245,11 +249,64 @@ enum take prepared_close(struct session *s, const struct piece *p, struct outbox
     (void)out;
     if (!frontend_read_target(piece_body(p), &target, &name)) return TAKE_MALFORMED;
     struct stmt_entry *entry = target == 'S' && s->book ? stmt_book_find(s->book, name) : NULL;
-    if (target == 'P' || (!entry && name.len && s->pinned))
+    bool by_sql = entry && entry->by_sql;
+    if (by_sql) stmt_book_remove(s->book, table_of(s->server), entry);
+    if (target == 'P' || by_sql || (!entry && name.len && s->pinned))
         return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
     if (entry) stmt_book_remove(s->book, table_of(s->server), entry);
     if (name.len == 0 && s->book) s->book->unnamed_serial = 0;
     return local_answer(s, LOCAL_CLOSE_COMPLETE, 0) ? TAKE_DROP : no_memory(s);
+}
+
+/* ---- by SQL --------------------------------------------------------------------------------- */
+
+static struct stmt_entry *entry_of_bind(struct session *s, const struct piece *p,
+                                        struct frontend_bind *bind)
+{
+    if (!frontend_read_bind(piece_body(p), bind) || !s->book) return NULL;
+    return bind->statement.len ? stmt_book_find(s->book, bind->statement) : NULL;
+}
+
+bool prepared_judge(struct session *s, const struct piece *p, struct err *err)
+{
+    struct frontend_bind bind;
+    struct stmt_entry *entry = entry_of_bind(s, p, &bind);
+    if (entry) return judge_again(s, entry->stmt->text, &entry->generation, err);
+    if (bind.statement.len == 0 && s->book && s->book->unnamed_serial)
+        return judge_again(s, slice_str(s->book->unnamed.at), &s->book->unnamed_generation, err);
+    return err_set(err, ERR_UNKNOWN_STMT, "prepared statement \"%.*s\" does not exist",
+                   (int)(bind.statement.len < 100 ? bind.statement.len : 100), bind.statement.at);
+}
+
+void prepared_by_sql(struct session *s, struct slice name, struct slice text)
+{
+    struct stmt_book *book = book_of(s);
+    bool is_new;
+    if (!book || stmt_book_find(book, name)) return;
+    /* The text is a message's, with its NUL behind it; a statement of its own, without types. */
+    struct stmt *stmt =
+        stmt_intern(table_of(s->server), text, slice_of(text.at + text.len + 1, 0), &is_new);
+    struct stmt_entry *entry =
+        stmt ? stmt_book_enter(book, table_of(s->server), name, stmt,
+                               s->client.realm->config->limits.prepared_per_client)
+             : NULL;
+    if (!entry) return;
+    entry->by_sql = entry->confirmed = true;
+    entry->generation = judge_generation(s);
+}
+
+bool prepared_deallocate(struct session *s, struct slice name)
+{
+    struct stmt_entry *entry = s->book ? stmt_book_find(s->book, name) : NULL;
+    if (!entry) return false;
+    bool ours = !entry->by_sql;
+    stmt_book_remove(s->book, table_of(s->server), entry);
+    return ours;
+}
+
+void prepared_forget_all(struct session *s)
+{
+    if (s->book) stmt_book_clear(s->book, table_of(s->server));
 }
 
 void prepared_query(struct session *s)

@@ -20,6 +20,16 @@ enum take prepared_bind(struct session *s, const struct piece *p, struct outbox 
 enum take prepared_describe(struct session *s, const struct piece *p, struct outbox *out);
 enum take prepared_close(struct session *s, const struct piece *p, struct outbox *out);
 
+/* For a restricted role: may what this Bind names be executed? Judged again when the role has
+ * changed since its Parse; what was never judged may not. */
+bool prepared_judge(struct session *s, const struct piece *p, struct err *err);
+
+/* SQL's own PREPARE, DEALLOCATE and DISCARD, on the client's book. `deallocate` is true when the
+ * name was one of ours: the server does not know it, and we answer. */
+void prepared_by_sql(struct session *s, struct slice name, struct slice text);
+bool prepared_deallocate(struct session *s, struct slice name);
+void prepared_forget_all(struct session *s);
+
 /* A simple Query makes an end of the unnamed statement, on the server and for the client. */
 void prepared_query(struct session *s);
 

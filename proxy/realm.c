@@ -2,6 +2,7 @@
 
 #include "auth/secret.h"
 #include "proxy/ops/env_file.h"
+#include "proxy/role.h"
 #include "proxy/shared.h"
 
 #include <stdio.h>
@@ -151,6 +152,29 @@ const struct secret *realm_password(const struct realm_cluster *c, const char *d
     return NULL;
 }
 
+/* ---- roles ---------------------------------------------------------------------------------- */
+
+static bool make_role(struct making *m, size_t i)
+{
+    const struct config *config = m->realm->config;
+    struct realm_role *role = &m->realm->roles[i];
+    struct err err;
+    role->config = &config->roles[i];
+    role->grants = role_compile(role->config, config->limits.statement_bytes, m->realm->generation,
+                                m->shared->seed, &err);
+    if (!role->grants)
+        problem_error(m->problems, role->config->line, "roles.%s: %s", role->config->name,
+                      err.message);
+    return role->grants != NULL;
+}
+
+const struct realm_role *realm_role(const struct realm *r, const char *name)
+{
+    for (size_t i = 0; i < r->config->n_roles; i++)
+        if (strcmp(r->roles[i].config->name, name) == 0) return &r->roles[i];
+    return NULL;
+}
+
 /* ---- users ---------------------------------------------------------------------------------- */
 
 static unsigned methods_of(uint32_t set)
@@ -282,11 +306,13 @@ static bool make_all(struct making *m)
     struct config *config = m->realm->config;
     m->realm->listens = calloc(config->n_listen, sizeof *m->realm->listens);
     m->realm->clusters = calloc(config->n_clusters, sizeof *m->realm->clusters);
-    if (!m->realm->listens || !m->realm->clusters) return no_memory(m);
+    m->realm->roles = calloc(config->n_roles, sizeof *m->realm->roles);
+    if (!m->realm->listens || !m->realm->clusters || !m->realm->roles) return no_memory(m);
     bool ok = true;
     for (size_t i = 0; i < config->n_listen; i++)
         ok &= make_listen(m, i) || !config->listen[i].tls.certificate;
     for (size_t i = 0; i < config->n_clusters; i++) ok &= make_cluster(m, i);
+    for (size_t i = 0; i < config->n_roles; i++) ok &= make_role(m, i);
     ok &= make_users(m);
     ok &= make_access(m);
     return ok;
@@ -330,8 +356,10 @@ void realm_unref(struct realm *r)
         free(c->logins);
         tls_context_unref(c->tls);
     }
+    for (size_t i = 0; r->roles && i < r->config->n_roles; i++) grants_free(r->roles[i].grants);
     free(r->listens);
     free(r->clusters);
+    free(r->roles);
     users_unref(r->users);
     access_free(r->access);
     config_unref(r->config);

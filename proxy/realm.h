@@ -11,6 +11,7 @@
 #define SLUICE_PROXY_REALM_H
 
 #include "auth/access.h"
+#include "auth/grants.h"
 #include "auth/users.h"
 #include "protocol/problem.h"
 #include "proxy/address.h"
@@ -41,6 +42,11 @@ struct realm_cluster {
     size_t n_logins;
 };
 
+struct realm_role {
+    const struct config_role *config;
+    struct grants *grants;
+};
+
 struct realm {
     atomic_uint refs;
     uint64_t generation;
@@ -49,6 +55,7 @@ struct realm {
     struct access *access;
     struct realm_listen *listens;   /* as config->listen */
     struct realm_cluster *clusters; /* as config->clusters */
+    struct realm_role *roles;       /* as config->roles */
     unsigned usual_methods;         /* what an unknown user pretends to have */
 };
 
@@ -63,6 +70,9 @@ void realm_unref(struct realm *r);
 
 /* Could anybody from this address enter at all, with or without TLS? */
 bool realm_lets_in(const struct realm *r, const struct address *from);
+
+/* NULL: no such role. */
+const struct realm_role *realm_role(const struct realm *r, const char *name);
 
 const struct realm_cluster *realm_cluster(const struct realm *r, const char *name);
 

@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/carry.h"
+#include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
@@ -33,11 +34,13 @@ static enum take answer_sync(struct session *s)
 /* ---- one message ---------------------------------------------------------------------------- */
 
 /* A server for this message, or a place in the line. */
-static enum take need_server(struct session *s)
+static enum take need_server(struct session *s, struct outbox *out)
 {
     if (!s->server) {
         if (s->client.state == CLIENT_READY) client_step(&s->client, CLIENT_ON_REQUEST, NULL);
         if (!session_seek(s)) return s->client.state >= CLIENT_LEAVING ? TAKE_STOP : TAKE_WAIT;
+    } else if (txn_is_clean(&s->server->txn)) {
+        carry_attach(s, out); /* settings may have been reset to the startup packet's */
     }
     return s->settling ? TAKE_WAIT : TAKE_SEND;
 }
@@ -116,6 +119,33 @@ static bool read_parse(struct session *s, const struct piece *p)
     return true;
 }
 
+/* For a restricted role: what may not go is refused here, before there is a server to send it to.
+ */
+static enum take judge(struct session *s, const struct piece *p, struct outbox *out)
+{
+    struct err err;
+    struct slice text;
+    struct frontend_parse parse;
+    bool allowed = true;
+    if (p->type == FRONTEND_FUNCTION_CALL) {
+        judge_function_call(s, &err);
+        allowed = false;
+    } else if ((p->type == FRONTEND_QUERY || p->type == FRONTEND_PARSE) && !p->last) {
+        allowed = err_set(&err, ERR_TOO_LARGE, "statement longer than %llu bytes",
+                          (unsigned long long)s->client.realm->config->limits.statement_bytes);
+        err_hint(&err, "use COPY");
+    } else if (p->type == FRONTEND_QUERY) {
+        if (!frontend_read_query(piece_body(p), &text)) return TAKE_MALFORMED;
+        allowed = judge_statement(s, text, &err);
+    } else if (p->type == FRONTEND_PARSE) {
+        if (!frontend_read_parse(piece_body(p), &parse)) return TAKE_MALFORMED;
+        allowed = judge_statement(s, parse.text, &err);
+    } else if (p->type == FRONTEND_BIND) {
+        allowed = prepared_judge(s, p, &err);
+    }
+    return allowed ? TAKE_SEND : local_refuse(s, p->type, &err, out);
+}
+
 static enum take take_first(struct session *s, const struct piece *p, struct outbox *out)
 {
     bool was_discarding = s->discarding;
@@ -141,10 +171,12 @@ static enum take take_first(struct session *s, const struct piece *p, struct out
     default: break;
     }
     if (!is_well_formed(p)) return TAKE_MALFORMED;
-    enum take take = need_server(s);
+    enum take take = s->restricted ? judge(s, p, out) : TAKE_SEND;
+    if (take == TAKE_SEND) take = need_server(s, out);
+    if (take == TAKE_SEND && p->type == FRONTEND_QUERY)
+        take = carry_query(s, query_text(p), !p->last);
     if (take != TAKE_SEND) return take;
-    if (p->type == FRONTEND_QUERY && !carry_query(s, query_text(p), !p->last)) return TAKE_WAIT;
-    if (!s->keeps_server) return take_pooled(s, p, out);
+    if (!session_is_plain(s)) return take_pooled(s, p, out);
     if (p->type == FRONTEND_PARSE && !read_parse(s, p)) return TAKE_MALFORMED;
     return book(s, p);
 }

@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/startup.h"
 #include "proxy/carry.h"
+#include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
 #include "proxy/prepared.h"
@@ -66,7 +67,7 @@ static void attach(struct session *s, struct server *server)
     client_step(&s->client, CLIENT_ON_SERVED, NULL);
     struct outbox *out = &s->client.env->worker->to_server;
     outbox_begin(out, &server->stream);
-    if (s->keeps_server) return;
+    if (session_is_plain(s)) return;
     prepared_trim(server, out);
     carry_attach(s, out);
     outbox_flush(out);
@@ -94,15 +95,8 @@ static void begin_work(struct session *s)
 /* The first server of a session: it supplies the welcome. */
 static void greet(struct session *s, struct server *server)
 {
-    if (s->keeps_server) {
-        if (!list_key(s, server->pid)) return;
-        welcome(s, &server->params);
-        log_login(s, "session");
-        if (s->client.state == CLIENT_ACTIVE) begin_work(s);
-        return;
-    }
-    if (!list_key(s, 0)) return;
-    pool_remember(s->pool, s->settings, &server->params);
+    if (!list_key(s, s->keeps_server ? server->pid : 0)) return;
+    if (s->settings) pool_remember(s->pool, s->settings, &server->params);
     welcome(s, &server->params);
     log_login(s, "transaction");
     if (s->client.state != CLIENT_ACTIVE) return;
@@ -216,6 +210,26 @@ static bool move_to(struct session *s, struct worker *to)
     return true;
 }
 
+/* How much of a statement has to be there: all of it when it is judged, and of a Parse that may
+ * have to be repeated elsewhere. */
+static void gather_statements(struct session *s)
+{
+    struct frame *frame = &s->client.frame;
+    frame->want_parse = PREPARED_HELD_MAX;
+    if (!s->restricted) return;
+    frame->want_query = frame->want_parse = UINT32_MAX;
+    frame->cap_bytes =
+        (uint32_t)s->client.realm->config->limits.statement_bytes + MESSAGE_HEADER + 1;
+}
+
+static bool take_role(struct session *s)
+{
+    s->role_name = strndup(s->client.user->role.at, s->client.user->role.len);
+    if (!s->role_name) return false;
+    s->restricted = judge_is_restricted(s);
+    return true;
+}
+
 static void enter_pool(struct session *s, const struct pool_setup *setup,
                        struct startup_wishes *wishes)
 {
@@ -224,16 +238,16 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
     log_ignored(s, wishes);
     s->keeps_server = setup->settings.mode == CONFIG_POOL_SESSION;
     s->pool = worker_pool(c->env->worker, setup);
-    if (!s->pool) {
+    if (!s->pool || !take_role(s)) {
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(c, &err);
         return;
     }
-    if (s->keeps_server) {
+    if (session_is_plain(s)) {
         s->pairs = wishes->pairs;
         wishes->pairs = (struct buf){ 0 };
     } else {
-        c->frame.want_parse = PREPARED_HELD_MAX;
+        gather_statements(s);
         if (!carry_begin(s, buf_slice(&wishes->pairs), &err)) {
             client_refuse(c, &err);
             return;
@@ -303,6 +317,8 @@ static void on_closed(struct client *c)
     atomic_fetch_sub(&c->env->shared->clients, 1);
     buf_fini(&s->pairs);
     carry_end(s);
+    buf_fini(&s->cursors);
+    free(s->role_name);
     stmt_book_free(s->book, &c->env->worker->stmts);
     free(s);
 }

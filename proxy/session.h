@@ -31,7 +31,14 @@ struct session {
     struct cancel_entry cancel;
     /* What it has set: see carry.h. NULL in session mode. */
     struct settings *startup, *settings, *tentative;
-    struct sql_skim *skim;  /* of a statement that is arriving in pieces */
+    struct sql_skim *skim;        /* of a statement that is arriving in pieces */
+    struct settings *server_next; /* what its server is set to, with the open transaction */
+    /* Its role, looked up again after a reload: see judge.h. */
+    const struct realm_role *role;
+    uint64_t role_realm;
+    char *role_name;
+    struct buf cursors;     /* names of cursors that were declared, of restricted roles */
+    uint32_t decisions;     /* refusals so far, for their ids */
     struct stmt_book *book; /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
     const char *pinned;                        /* why it keeps its server; NULL: it does not */
@@ -40,6 +47,7 @@ struct session {
     bool settling, settle_failed;              /* carry: our own SET statements are under way */
     bool greeting;     /* its first server has come, the welcome has not been said */
     bool resume;       /* something that was waited for has happened */
+    bool restricted;   /* by its role: statements are gathered whole and judged */
     bool keeps_server; /* session mode */
     bool discarding;   /* our refusal: the client's messages are dropped up to a Sync */
     bool sending;      /* the message under way goes to the server, rest included */
@@ -78,6 +86,12 @@ bool session_is_idle(const struct session *s);
 void session_cancel(struct session *s);
 
 const struct pool_events *session_pool_events(void);
+
+/* Session mode of an unrestricted role: what the client sends goes to its server as it is. */
+static inline bool session_is_plain(const struct session *s)
+{
+    return s->keeps_server && !s->restricted;
+}
 
 static inline struct session *session_of(struct client *c) { return (struct session *)c; }
 
