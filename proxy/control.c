@@ -52,6 +52,7 @@ static void apply_log_settings(struct control *c)
     const struct config_log *log = &c->realm->config->log;
     log_set_level(c->log, (enum log_level)log->level);
     log_set_format(c->log, log->format == CONFIG_LOG_JSON ? LOG_AS_JSON : LOG_AS_TEXT);
+    log_set_rate(c->log, log->per_second);
 }
 
 static void warn_of_the_world(struct control *c)

@@ -1,5 +1,6 @@
 #include "proxy/ops/config_table.h"
 
+#include "auth/access.h"
 #include "protocol/nearest.h"
 #include "proxy/ops/file.h"
 
@@ -493,8 +494,36 @@ static void check_from(const struct check *c, const struct config_access *rule, 
     }
 }
 
+/* What only the rules together show: networks that make up the whole internet between them. */
+static void check_access_together(const struct check *c)
+{
+    const struct config *config = c->config;
+    struct access *access = access_new();
+    struct slice anybody = slice_str("*");
+    struct err err;
+    bool ok = access != NULL;
+    for (size_t i = 0; ok && i < config->n_access; i++) {
+        const struct config_access *rule = &config->access[i];
+        struct slice *from = calloc(rule->from.count + 1, sizeof *from);
+        for (size_t j = 0; from && j < rule->from.count; j++)
+            from[j] = slice_str(rule->from.items[j]);
+        struct access_setup setup = { .from = from,
+                                      .from_count = (uint32_t)rule->from.count,
+                                      .users = &anybody,
+                                      .user_count = 1,
+                                      .unsafe = rule->unsafe };
+        ok = from && access_add(access, &setup, &err);
+        if (from && !ok) error(c, line_of(c, rule, "from"), "access: %s", err.message);
+        free(from);
+    }
+    if (ok && !access_seal(access, &err))
+        error(c, line_of(c, config, "access"), "access: %s", err.message);
+    access_free(access);
+}
+
 static void check_access(const struct check *c)
 {
+    size_t errors_before = c->problems->errors;
     for (size_t i = 0; i < c->config->n_access; i++) {
         const struct config_access *rule = &c->config->access[i];
         for (size_t j = 0; j < rule->from.count; j++) check_from(c, rule, rule->from.items[j]);
@@ -506,6 +535,7 @@ static void check_access(const struct check *c)
             warning(c, line_of(c, rule, "tls"),
                     "access: this rule wants TLS, and no listener has it");
     }
+    if (c->problems->errors == errors_before) check_access_together(c);
 }
 
 /* ---- the rest --------------------------------------------------------------------------------*/
