@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* accept4 */
 #include "proxy/io/listen.h"
 
 #include <errno.h>

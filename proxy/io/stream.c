@@ -119,6 +119,13 @@ static void tell_broken(struct stream *s)
     end(s, STREAM_ERROR, &err);
 }
 
+/* May on_bytes be called (again)? The owner may have done anything in its callback, also moved
+ * the stream, TLS and all, to another thread. */
+static bool is_reading(const struct stream *s)
+{
+    return !s->closing && !s->flushing && !s->ended && !s->paused;
+}
+
 static void on_idle(uv_idle_t *idle)
 {
     struct stream_loop *l = list_item(idle, struct stream_loop, idle);
@@ -131,7 +138,7 @@ static void on_idle(uv_idle_t *idle)
             connected(s);
         } else if (s->broken) {
             tell_broken(s);
-        } else if (s->tls && !s->paused) {
+        } else if (s->tls && is_reading(s)) {
             tls_progress(s, slice_of(NULL, 0));
         }
     }
@@ -315,13 +322,6 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(((struct stream *)handle)->loop->receive, STREAM_RECEIVE_BYTES);
 }
 
-/* May on_bytes be called (again)? The owner may have done anything in its callback, also moved
- * the stream, TLS and all, to another thread. */
-static bool is_reading(const struct stream *s)
-{
-    return !s->closing && !s->flushing && !s->ended && !s->paused;
-}
-
 /* A round of the handshake. True: it is complete, and bytes may follow. */
 static bool shake_hands(struct stream *s, struct tls_io *io)
 {
@@ -479,9 +479,10 @@ static bool connect_local(struct stream *s, int fd, const struct sockaddr_un *lo
 {
     if (connect(fd, (const struct sockaddr *)local, sizeof *local) != 0)
         return fail_open(s, fd, "cannot connect", uv_translate_sys_error(errno), err);
+    if (!adopt(s, fd, err)) return false;
     s->connecting = true;
     tell_later(s);
-    return adopt(s, fd, err);
+    return true;
 }
 
 bool stream_connect(struct stream *s, struct stream_loop *l, const struct stream_events *events,
@@ -506,20 +507,19 @@ bool stream_connect(struct stream *s, struct stream_loop *l, const struct stream
 /* ---- TLS ----------------------------------------------------------------------------------------
  */
 
-static bool secure(struct stream *s, struct tls *tls)
-{
-    if (!tls) return false;
-    s->tls = tls;
-    s->securing = true;
-    tell_later(s); /* the client's first flight, or the server's answer to `early` */
-    return true;
-}
-
 static bool can_secure(const struct stream *s, struct err *err)
 {
     if (!s->tls && !s->closing && !s->flushing && !s->broken && !s->ended && !s->connecting)
         return true;
     return err_set(err, ERR_INTERNAL, "TLS cannot start on this stream now");
+}
+
+static bool secure(struct stream *s, struct tls *tls)
+{
+    if (!tls) return false;
+    s->tls = tls;
+    s->securing = true;
+    return true;
 }
 
 bool stream_secure_server(struct stream *s, struct tls_context *context, struct slice early,
@@ -531,13 +531,17 @@ bool stream_secure_server(struct stream *s, struct tls_context *context, struct 
         tls_free(tls);
         return err_set(err, ERR_OUT_OF_MEMORY, NULL);
     }
-    return secure(s, tls);
+    if (!secure(s, tls)) return false;
+    if (early.len) tell_later(s);
+    return true;
 }
 
 bool stream_secure_client(struct stream *s, struct tls_context *context, const char *server_name,
                           struct err *err)
 {
-    return can_secure(s, err) && secure(s, tls_new_client(context, server_name, err));
+    if (!can_secure(s, err) || !secure(s, tls_new_client(context, server_name, err))) return false;
+    tell_later(s); /* the first flight is ours */
+    return true;
 }
 
 bool stream_is_choked(const struct stream *s) { return s->choked; }

@@ -117,7 +117,8 @@ static inline bool stream_write_slice(struct stream *s, struct slice bytes)
 }
 
 /* Reading stops (no more on_bytes) and goes on. Never needed per transaction. While paused,
- * decrypted bytes that are already there wait too, and an end goes unnoticed. */
+ * decrypted bytes that are already there wait too, and an orderly end goes unnoticed; a write that
+ * fails is told all the same. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 

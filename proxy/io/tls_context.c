@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,8 +26,12 @@ enum {
 static bool read_file(const char *name, struct buf *text, struct err *err)
 {
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0) return err_set(err, ERR_CONFIG, "cannot open %s: %s", name, strerror(errno));
+    struct stat file = { 0 };
     ssize_t n = 0;
+    if (fd < 0) return err_set(err, ERR_CONFIG, "cannot open %s: %s", name, strerror(errno));
+    /* All at once: a buf that grows leaves parts of a key behind. */
+    if (fstat(fd, &file) == 0 && file.st_size > 0 && file.st_size <= FILE_MAX_BYTES)
+        buf_reserve(text, (size_t)file.st_size + 4096);
     while (text->len <= FILE_MAX_BYTES && buf_reserve(text, 4096)) {
         n = read(fd, text->at + text->len, 4096);
         if (n <= 0) break;

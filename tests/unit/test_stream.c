@@ -1,7 +1,7 @@
 /* io/stream without TLS: reading, writing, water marks, ends, closing at any moment, moving. */
 #include "unit/streams.h"
 
-#include <sys/ioctl.h>
+#include <sys/resource.h>
 
 static void bytes_go_both_ways(void **state)
 {
@@ -230,6 +230,25 @@ static void flush_then_close(void **state)
     assert_int_equal(a.ended, 0);
     buf_fini(&b.got);
 
+    /* The peer still talks while it has our last words unread: it must not be answered by a reset,
+     * which would cost it the words. */
+    socket_pair(fds, true);
+    side_open(&a, &w, fds[0]);
+    side_open(&b, &w, fds[1]);
+    b.hook_end = closing_at_end;
+    stream_pause(&b.s);
+    assert_true(stream_write_slice(&a.s, slice_of(text, 50000)));
+    stream_close_flushed(&a.s, 10000);
+    turn(&w, 3);
+    assert_true(send_text(&b, "one more request"));
+    turn(&w, 3);
+    stream_resume(&b.s);
+    UNTIL(&w, a.closed && b.closed);
+    assert_int_equal(b.end, STREAM_EOF);
+    assert_int_equal(b.got.len, 50000);
+    assert_int_equal(a.got.len, 0);
+    buf_fini(&b.got);
+
     /* The linger ends it when the peer does not. */
     sides_open(&w, &a, &b);
     stream_pause(&b.s);
@@ -405,6 +424,36 @@ static void a_bad_descriptor_is_an_error(void **state)
     world_close(&w);
 }
 
+static void without_descriptors(void **state)
+{
+    (void)state;
+    struct world w;
+    struct side a = { 0 }, b, c;
+    struct err err;
+    struct rlimit limit, tight;
+    struct stream_moved moved;
+    union socket_address address;
+    world_open(&w);
+    sides_open(&w, &b, &c);
+    assert_true(socket_address_parse(&address, slice_str("127.0.0.1"), 1));
+    getrlimit(RLIMIT_NOFILE, &limit);
+    tight = limit;
+    tight.rlim_cur = (rlim_t)dup(0);
+    close((int)tight.rlim_cur); /* the lowest free one: no more than that */
+    setrlimit(RLIMIT_NOFILE, &tight);
+    assert_false(stream_connect(&a.s, &w.loop, &side_events, &address, &err));
+    assert_false(stream_detach(&b.s, &moved));
+    setrlimit(RLIMIT_NOFILE, &limit);
+    assert_non_null(strstr(err.message, "Too many open files"));
+    /* Nothing happened to the one that could not move. */
+    assert_true(send_text(&b, "x"));
+    UNTIL(&w, c.got.len == 1);
+    side_close(&w, &a);
+    side_close(&w, &b);
+    side_close(&w, &c);
+    world_close(&w);
+}
+
 /* ---- moving: from within on_bytes, to a loop of another thread ---- */
 
 struct mover {
@@ -545,6 +594,7 @@ int main(void)
         cmocka_unit_test(connecting),
         cmocka_unit_test(closing_while_connecting),
         cmocka_unit_test(a_bad_descriptor_is_an_error),
+        cmocka_unit_test(without_descriptors),
         cmocka_unit_test(moving),
         cmocka_unit_test(any_order_of_calls_ends_well),
     };

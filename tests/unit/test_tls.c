@@ -428,9 +428,8 @@ static void channel_binding(void **state)
         size_t bytes;
         const char *hashed_with;
     } cases[] = {
-        { KEY_P256, "sha256", 32, "sha256" },
-        { KEY_RSA, "sha384", 48, "sha384" },
-        { KEY_P256, "sha512", 64, "sha512" },
+        { KEY_P256, "sha256", 32, "sha256" }, { KEY_RSA, "sha384", 48, "sha384" },
+        { KEY_P256, "sha512", 64, "sha512" }, { KEY_P256, "sha1", 32, "sha256" },
         { KEY_ED25519, NULL, 0, NULL },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -722,6 +721,38 @@ static void pause_holds_what_is_there(void **state)
     world_close(&w);
 }
 
+static void pause_on_bytes(struct side *side, const char *at, size_t len)
+{
+    (void)at, (void)len;
+    stream_pause(&side->s);
+}
+
+/* The last word and close_notify in one segment, and the owner pauses at the word. */
+static void an_end_waits_for_resume(void **state)
+{
+    struct makings *m = *state;
+    struct world w;
+    struct side server;
+    struct bare client;
+    world_open(&w);
+    open_with_early_request(&w, &server, &client, m, "request", NULL);
+    UNTIL(&w, server.got.len == 7);
+    server.hook = pause_on_bytes;
+    bare_write(&client, "bye", 3);
+    struct tls_io io = { .out = &client.out };
+    tls_shutdown(client.tls, &io);
+    bare_send(&client, &w, 9999);
+    UNTIL(&w, server.got.len == 10);
+    turn(&w, 5);
+    assert_int_equal(server.ended, 0);
+    stream_resume(&server.s);
+    UNTIL(&w, server.ended);
+    assert_int_equal(server.end, STREAM_EOF);
+    side_close(&w, &server);
+    bare_close(&client);
+    world_close(&w);
+}
+
 static struct stream_moved moved;
 
 static void detach_when_secured(struct side *side) { assert_true(stream_detach(&side->s, &moved)); }
@@ -807,6 +838,7 @@ int main(void)
         TEST(failures_do_not_spread),
         TEST(flush_over_tls),
         TEST(pause_holds_what_is_there),
+        TEST(an_end_waits_for_resume),
         TEST(moving_with_bytes),
         TEST(close_inside_callbacks),
     };
