@@ -90,6 +90,11 @@ $(BUILD)/bench/%: tests/bench/%.c tests/bench/loop.h
 	$(call say,BENCH,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lssl -lcrypto
+# What proxy/io costs without PostgreSQL; run by hand, see its head.
+$(BUILD)/bench/io_cost: tests/bench/io_cost.c $(product)
+	$(call say,BENCH,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(product) $(LIBS)
 bench: $(if $(wildcard proxy/main.c),all) bench-programs
 	@tests/support/packages.sh build bench
 	@$(BUILD)/bench/route
