@@ -9,8 +9,7 @@
  * A verdict carries the very bytes that were judged. Whoever sends must send those,
  * and ask again when the role's generation has changed.
  *
- * Not here: observe mode and audit (the caller's), what a server really grants
- * (grants_sql writes the statements for it).
+ * Not here: observe mode and audit (the caller's), what a server really grants.
  */
 #ifndef SLUICE_AUTH_GRANTS_H
 #define SLUICE_AUTH_GRANTS_H

@@ -68,8 +68,10 @@ static void print_first(const struct verdict *v, char out[static 24])
 static void print_what(const struct grants *g, const struct verdict *v, struct buf *what)
 {
     char first[24];
-    const char *verb = sql_verb_name(v->verb);
     print_first(v, first);
+    /* These two verbs stand for several statements, and the client knows its own word. */
+    const bool by_word = v->verb == SQL_VERB_DDL || v->verb == SQL_VERB_MAINTAIN;
+    const char *verb = by_word ? first : sql_verb_name(v->verb);
     switch (v->reason) {
     case GRANTS_TABLE:
     case GRANTS_READ:
