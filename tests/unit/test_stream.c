@@ -230,9 +230,10 @@ static void flush_then_close(void **state)
     assert_int_equal(a.ended, 0);
     buf_fini(&b.got);
 
-    /* The peer still talks while it has our last words unread: it must not be answered by a reset,
-     * which would cost it the words. */
+    /* The peer still talks while our last words wait in the kernel, for its window to open: it must
+     * not be answered by a reset, which would throw them away. */
     socket_pair(fds, true);
+    setsockopt(fds[1], SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
     side_open(&a, &w, fds[0]);
     side_open(&b, &w, fds[1]);
     b.hook_end = closing_at_end;
