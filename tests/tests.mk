@@ -34,6 +34,12 @@ $(BUILD)/tools/%: tests/fake/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lssl -lcrypto
 
+# The AWS side on a command line, for tests/aws/second_opinion.py (run by hand: it needs PyPI and npm).
+$(BUILD)/tools/aws: tests/aws/aws.c $(product)
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(product) $(LIBS)
+
 integration-tests: $(INTEGRATION_TESTS) $(TEST_TOOLS)
 
 # Under ASan and UBSan, always.
