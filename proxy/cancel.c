@@ -3,6 +3,7 @@
 #include "protocol/frontend.h"
 #include "proxy/random.h"
 #include "proxy/server.h"
+#include "proxy/worker.h"
 
 #include <stdlib.h>
 
@@ -50,6 +51,7 @@ void *cancel_find(const struct map *table, uint32_t pid, struct slice key)
  * close. The server closes after it has signalled, so a late cancel cannot hit what comes next. */
 struct request {
     struct stream stream;
+    struct cancel_wait *wait;
     struct env *env;
     struct server *server; /* NULL: it was closed meanwhile */
     void (*settled)(struct server *server);
@@ -69,6 +71,8 @@ static void finish(struct request *r)
     wheel_cancel(&r->timer);
     list_remove(&r->node);
     stream_close(&r->stream);
+    cancel_wait_unref(r->wait);
+    r->wait = NULL;
     if (!server) return;
     server->cancels--;
     r->settled(server);
@@ -130,6 +134,7 @@ static void on_end(struct stream *stream, enum stream_end end, const struct err 
 static void on_closed(struct stream *stream)
 {
     struct request *r = (struct request *)stream;
+    cancel_wait_unref(r->wait);
     tls_context_unref(r->tls);
     free(r->name);
     free(r);
@@ -148,7 +153,31 @@ static const struct stream_events events = {
 
 static void on_timeout(struct wheel_node *node) { finish(list_item(node, struct request, timer)); }
 
-void cancel_send(struct server *server, void (*settled)(struct server *server))
+struct cancel_wait *cancel_wait_new(struct worker *worker, uint64_t client)
+{
+    struct cancel_wait *w = calloc(1, sizeof *w);
+    if (!w) return NULL;
+    atomic_init(&w->refs, 1);
+    w->worker = worker;
+    w->client = client;
+    return w;
+}
+
+struct cancel_wait *cancel_wait_ref(struct cancel_wait *w)
+{
+    if (w) atomic_fetch_add(&w->refs, 1);
+    return w;
+}
+
+void cancel_wait_unref(struct cancel_wait *w)
+{
+    if (!w || atomic_fetch_sub(&w->refs, 1) != 1) return;
+    worker_cancel_over(w->worker, w->client);
+    free(w);
+}
+
+void cancel_send(struct server *server, struct cancel_wait *wait,
+                 void (*settled)(struct server *server))
 {
     const struct realm_cluster *cluster = server->target->cluster;
     struct request *r = calloc(1, sizeof *r);
@@ -157,6 +186,7 @@ void cancel_send(struct server *server, void (*settled)(struct server *server))
     r->env = server->env;
     r->server = server;
     r->settled = settled;
+    r->wait = cancel_wait_ref(wait);
     r->pid = server->pid;
     r->key_len = server->key_len;
     memcpy(r->key, server->key, server->key_len);

@@ -14,7 +14,10 @@
 #include "protocol/map.h"
 #include "proxy/env.h"
 
+#include <stdatomic.h>
+
 struct server;
+struct worker;
 
 enum { CANCEL_KEY_BYTES = 4 };
 
@@ -42,10 +45,22 @@ static inline struct slice cancel_key(const struct cancel_entry *e)
     return slice_of(e->name + 4, CANCEL_KEY_BYTES);
 }
 
+/* Who waits for the end of a cancel: a connection on some worker. Everybody who still works on it
+ * holds a reference; the last to let go tells that worker. Any thread. */
+struct cancel_wait {
+    atomic_uint refs;
+    struct worker *worker;
+    uint64_t client; /* its id */
+};
+struct cancel_wait *cancel_wait_new(struct worker *worker, uint64_t client);
+struct cancel_wait *cancel_wait_ref(struct cancel_wait *w); /* NULL is fine, for both */
+void cancel_wait_unref(struct cancel_wait *w);
+
 /* Asks the server to cancel what it is doing. `server->cancels` counts the requests under way;
  * `settled` is called (with the server) each time one is over, however it ended, unless the
- * server was closed meanwhile. */
-void cancel_send(struct server *server, void (*settled)(struct server *server));
+ * server was closed meanwhile. `wait` (NULL: nobody waits) is held until then. */
+void cancel_send(struct server *server, struct cancel_wait *wait,
+                 void (*settled)(struct server *server));
 
 /* The server is closing: requests under way no longer refer to it. */
 void cancel_forget(struct server *server);

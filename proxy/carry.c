@@ -190,6 +190,7 @@ static void pin_for(struct session *s, uint32_t effects)
 {
     for (size_t i = 0; i < sizeof pins / sizeof *pins; i++) {
         if (!(effects & pins[i].bit)) continue;
+        s->pin_is_fresh = !s->pinned && !s->server->stained && s->server->txn.count == 0;
         session_pin(s, pins[i].why);
         s->server->stained = true;
         return;
@@ -307,7 +308,8 @@ enum take carry_query(struct session *s, struct slice text, bool more)
         return TAKE_SEND;
     }
     if (s->restricted && (e.effects & SQL_EFFECT_CURSOR)) note_cursors(s, text);
-    /* Whether a setting came to hold is known from the answer, if nothing else is being answered. */
+    /* Whether a setting came to hold is known from the answer, if nothing else is being answered.
+     */
     if (changes_settings(&e) && s->server->txn.count) return TAKE_WAIT;
     if (e.statements == 1 && e.act_count == 1 && answers_deallocate(s, &e.acts[0]))
         return TAKE_DROP;
@@ -347,7 +349,16 @@ void carry_skim(struct session *s, struct slice piece, bool last)
 
 void carry_tag(struct session *s, struct slice tag) { s->rolled_back = slice_is(tag, "ROLLBACK"); }
 
-void carry_failed(struct session *s) { s->change_failed |= s->changing; }
+void carry_failed(struct session *s, struct slice sqlstate)
+{
+    s->change_failed |= s->changing;
+    /* A text that cannot be parsed is not run at all, not even its first statement: whatever we
+     * could not read in it has done nothing. (PostgreSQL parses a whole Query before it runs any.) */
+    if (s->pin_is_fresh && slice_is(sqlstate, "42601")) {
+        s->pinned = NULL;
+        s->server->stained = false;
+    }
+}
 
 static void finish_change(struct session *s)
 {
@@ -369,6 +380,7 @@ static void finish_change(struct session *s)
 void carry_ready(struct session *s)
 {
     const struct txn *t = &s->server->txn;
+    s->pin_is_fresh = false;
     if (t->status == TXN_IDLE && s->cursors.len) buf_fini(&s->cursors);
     if (!s->changing) return;
     if (s->change_cycles < UINT8_MAX) s->change_cycles++;

@@ -44,7 +44,7 @@ void carry_skim(struct session *s, struct slice piece, bool last);
 
 /* What the server answers. `tag`: of CommandComplete. */
 void carry_tag(struct session *s, struct slice tag);
-void carry_failed(struct session *s);
+void carry_failed(struct session *s, struct slice sqlstate);
 void carry_ready(struct session *s);
 
 /* Our own SET statements: an error, and their end. */

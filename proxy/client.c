@@ -244,10 +244,9 @@ static void do_cancel(struct client *c, void *arg)
 {
     const struct startup *packet = arg;
     metrics_add(&c->env->metrics, METRIC_cancels_received, 1);
+    /* No answer, whatever comes of it. But the connection is closed only when the cancel has been
+     * delivered: clients wait for that before they send their next query, which it must not hit. */
     c->events->on_cancel(c, packet->cancel_pid, packet->cancel_key);
-    /* No answer, whatever comes of it: JDBC waits for the end of the connection. */
-    let_go(c);
-    stream_close(&c->stream);
 }
 
 static void refuse_old(struct client *c, const struct startup *packet)
@@ -680,6 +679,10 @@ static void on_login_timeout(struct wheel_node *node)
 {
     struct client *c = list_item(node, struct client, timer);
     struct err err;
+    if (c->state == CLIENT_LEAVING) {
+        client_step(c, CLIENT_ON_GONE, NULL);
+        return;
+    }
     if (c->state == CLIENT_ACCEPTED || c->state == CLIENT_SECURING) {
         drop_silently(c, "login timeout");
         return;

@@ -89,7 +89,7 @@ void orphan_adopt(struct server *server, bool half_sent)
     wheel_node_init(&server->timer, on_deadline);
     wheel_set(&server->env->streams.wheel, &server->timer,
               server->target->realm->config->pool.cancel_timeout_ms);
-    if (server->txn.count && !server->cancels) cancel_send(server, orphan_settled);
+    if (server->txn.count && !server->cancels) cancel_send(server, NULL, orphan_settled);
     settle(server);
 }
 

@@ -95,7 +95,7 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         if (s && a.kind == TXN_QUERY && a.tag == CARRY_TAG && !a.async)
             carry_settle_error(s, piece_body(p));
         else if (s)
-            carry_failed(s);
+            carry_failed(s, backend_field(piece_body(p), 'C'));
         server->cleaning_failed |= a.tag == ORPHAN_TAG && a.kind == TXN_QUERY && !a.async;
         if (*pass && s) note_farewell(s, p);
         break;

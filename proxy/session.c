@@ -373,7 +373,7 @@ static void on_cancel_settled(struct server *server)
         orphan_settled(server);
 }
 
-void session_cancel(struct session *s)
+void session_cancel(struct session *s, struct cancel_wait *wait)
 {
     if (s->client.state == CLIENT_WAITING) {
         struct err err;
@@ -382,13 +382,13 @@ void session_cancel(struct session *s)
         err_set(&err, ERR_CANCELLED, "");
         answer_waiting(s, &err);
     } else if (s->server && s->server->txn.count) {
-        cancel_send(s->server, on_cancel_settled);
+        cancel_send(s->server, wait, on_cancel_settled);
     }
 }
 
 static void on_cancel(struct client *c, uint32_t pid, struct slice key)
 {
-    worker_cancel(c->env->worker, pid, key);
+    worker_cancel(c->env->worker, c, pid, key);
 }
 
 /* ---- events --------------------------------------------------------------------------------- */

@@ -41,6 +41,7 @@ struct session {
     uint32_t decisions;     /* refusals so far, for their ids */
     struct stmt_book *book; /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
+    bool pin_is_fresh;         /* by the request under way, which alone is under way */
     const char *pinned;                        /* why it keeps its server; NULL: it does not */
     uint8_t change_cycles;                     /* carry: answers since a setting was changed */
     bool changing, change_failed, rolled_back; /* carry: a change is under way */
@@ -83,7 +84,7 @@ void session_replied(struct session *s);
 bool session_is_idle(const struct session *s);
 
 /* The query under way or in line is cancelled, as CancelRequest asks. */
-void session_cancel(struct session *s);
+void session_cancel(struct session *s, struct cancel_wait *wait);
 
 const struct pool_events *session_pool_events(void);
 

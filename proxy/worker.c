@@ -16,11 +16,21 @@ struct worker_listener {
 
 struct order {
     struct mail mail;
-    enum { ORDER_STOP, ORDER_STOP_NOW, ORDER_RELOAD, ORDER_WAY, ORDER_CANCEL, ORDER_ARRIVE } kind;
+    enum {
+        ORDER_STOP,
+        ORDER_STOP_NOW,
+        ORDER_RELOAD,
+        ORDER_WAY,
+        ORDER_CANCEL,
+        ORDER_CANCEL_OVER,
+        ORDER_ARRIVE
+    } kind;
     struct session *session;
     struct stream_moved moved;
     struct realm *realm;
     struct cluster *cluster;
+    struct cancel_wait *wait;
+    uint64_t client;
     uint32_t pid;
     uint8_t key[CANCEL_KEY_BYTES];
 };
@@ -41,6 +51,7 @@ static void post(struct worker *w, struct order *o)
 {
     if (o && !mailbox_post(&w->mailbox, &o->mail)) {
         if (o->realm) realm_unref(o->realm);
+        cancel_wait_unref(o->wait);
         if (o->session) session_lost(o->session, &o->moved, w->env.shared);
         free(o);
     }
@@ -197,26 +208,43 @@ static void give_way(struct worker *w, const struct cluster *cluster)
 
 /* ---- cancel --------------------------------------------------------------------------------- */
 
-static bool cancel_here(struct worker *w, uint32_t pid, struct slice key)
+static void cancel_here(struct worker *w, const struct order *o)
 {
-    struct session *s = cancel_find(&w->cancels, pid, key);
-    if (s) session_cancel(s);
-    return s != NULL;
+    struct session *s = cancel_find(&w->cancels, o->pid, slice_of(o->key, sizeof o->key));
+    if (s) session_cancel(s, o->wait);
 }
 
-void worker_cancel(struct worker *w, uint32_t pid, struct slice key)
+void worker_cancel(struct worker *w, struct client *c, uint32_t pid, struct slice key)
 {
     struct shared *shared = w->env.shared;
-    if (cancel_here(w, pid, key)) return;
-    if (key.len != CANCEL_KEY_BYTES) return;
-    for (unsigned i = 0; i < shared->n_workers; i++) {
-        if (shared->workers[i] == w) continue;
+    struct cancel_wait *wait = cancel_wait_new(w, c->id);
+    if (!wait) return; /* the login timeout closes it */
+    list_remove(&c->node);
+    list_push_back(&w->cancelling, &c->node);
+    for (unsigned i = 0; i < shared->n_workers && key.len == CANCEL_KEY_BYTES; i++) {
         struct order *o = new_order(ORDER_CANCEL);
-        if (o) {
-            o->pid = pid;
-            memcpy(o->key, key.at, CANCEL_KEY_BYTES);
-        }
+        if (!o) break;
+        o->wait = cancel_wait_ref(wait);
+        o->pid = pid;
+        memcpy(o->key, key.at, CANCEL_KEY_BYTES);
         post(shared->workers[i], o);
+    }
+    cancel_wait_unref(wait);
+}
+
+void worker_cancel_over(struct worker *w, uint64_t client)
+{
+    struct order *o = new_order(ORDER_CANCEL_OVER);
+    if (o) o->client = client;
+    post(w, o);
+}
+
+static void cancel_over(struct worker *w, uint64_t id)
+{
+    list_each(node, &w->cancelling)
+    {
+        struct client *c = list_item(node, struct client, node);
+        if (c->id == id) client_step(c, CLIENT_ON_GONE, NULL);
     }
 }
 
@@ -257,7 +285,7 @@ static void close_mailbox(struct worker *w)
 
 static void maybe_over(struct worker *w)
 {
-    if (!w->stopping || !list_is_empty(&w->sessions)) return;
+    if (!w->stopping || !list_is_empty(&w->sessions) || !list_is_empty(&w->cancelling)) return;
     close_pools(w);
     if (metrics_get(&w->env.metrics, METRIC_servers) == 0 && w->n_listening == 0) close_mailbox(w);
 }
@@ -288,8 +316,10 @@ static void deliver(struct mail *mail, void *owner)
     case ORDER_RELOAD: reload(w, o->realm); break;
     case ORDER_WAY: give_way(w, o->cluster); break;
     case ORDER_ARRIVE: session_arrive(o->session, &w->env, &o->moved); break;
-    case ORDER_CANCEL: cancel_here(w, o->pid, slice_of(o->key, sizeof o->key)); break;
+    case ORDER_CANCEL: cancel_here(w, o); break;
+    case ORDER_CANCEL_OVER: cancel_over(w, o->client); break;
     }
+    cancel_wait_unref(o->wait);
     free(o);
 }
 
@@ -317,6 +347,7 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     if (!stream_loop_init(&w->env.streams, &w->loop)) return err_set(err, ERR_OUT_OF_MEMORY, "");
     w->env.realm = realm_ref(realm);
     list_init(&w->sessions);
+    list_init(&w->cancelling);
     map_init(&w->pools, shared->seed);
     map_init(&w->cancels, shared->seed);
     stmt_table_init(&w->stmts, shared->seed);

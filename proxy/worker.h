@@ -14,6 +14,7 @@
 #include "proxy/realm.h"
 #include "proxy/shared.h"
 
+struct client;
 struct session;
 struct worker_listener;
 
@@ -25,6 +26,7 @@ struct worker {
     struct mailbox mailbox;
     struct worker_listener *listeners;
     size_t n_listeners, n_listening; /* open; open or still closing */
+    struct list cancelling;          /* connections that wait for the end of their cancel */
     struct list sessions;            /* clients, by client.node */
     struct map pools;                /* by key */
     struct map cancels;              /* sessions by cancel key */
@@ -62,7 +64,11 @@ void worker_send(struct worker *to, struct session *s, struct stream_moved *move
  * server. */
 void worker_ask_way(struct worker *w, struct cluster *cluster);
 
-/* A CancelRequest: offered to all workers, this one first. */
-void worker_cancel(struct worker *w, uint32_t pid, struct slice key);
+/* A CancelRequest from `c`: offered to all workers. `c` is closed when it has been delivered, or is
+ * nobody's. */
+void worker_cancel(struct worker *w, struct client *c, uint32_t pid, struct slice key);
+
+/* The connection that asked for a cancel may be closed. Any thread. */
+void worker_cancel_over(struct worker *w, uint64_t client);
 
 #endif
