@@ -353,7 +353,8 @@ void carry_failed(struct session *s, struct slice sqlstate)
 {
     s->change_failed |= s->changing;
     /* A text that cannot be parsed is not run at all, not even its first statement: whatever we
-     * could not read in it has done nothing. (PostgreSQL parses a whole Query before it runs any.) */
+     * could not read in it has done nothing. (PostgreSQL parses a whole Query before it runs any.)
+     */
     if (s->pin_is_fresh && slice_is(sqlstate, "42601")) {
         s->pinned = NULL;
         s->server->stained = false;

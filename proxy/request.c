@@ -7,6 +7,7 @@
 #include "proxy/local.h"
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
+#include "proxy/watch.h"
 #include "proxy/worker.h"
 
 enum {
@@ -276,5 +277,6 @@ void request_take(struct session *s, const char *at, size_t len)
     if (!alive) return;
     local_tell(s, NULL);
     hold(s, in, was_held);
+    watch_session(s);
     if (s->server && stream_is_choked(&s->server->stream)) stream_pause(&c->stream);
 }

@@ -10,6 +10,7 @@
 #include "proxy/reply.h"
 #include "proxy/request.h"
 #include "proxy/startup_pairs.h"
+#include "proxy/watch.h"
 #include "proxy/worker.h"
 
 #include <stdlib.h>
@@ -30,6 +31,7 @@ static void welcome(struct session *s, const struct params *params)
     bool failed = out.failed;
     buf_fini(&out);
     client_login_done(&s->client);
+    watch_begin(s);
     if (failed) {
         struct err err;
         err_set(&err, ERR_OUT_OF_MEMORY, "");
@@ -78,6 +80,7 @@ void session_detach(struct session *s)
     struct server *server = s->server;
     s->server = NULL;
     client_step(&s->client, CLIENT_ON_RELEASED, NULL);
+    watch_session(s);
     if (server->stained || server->cancels) {
         orphan_adopt(server, false);
         return;
@@ -151,6 +154,7 @@ void session_replied(struct session *s)
 {
     struct server *server = s->server;
     if (s->resume) go_on(s);
+    watch_session(s);
     if (!server || s->server != server || s->keeps_server || s->pinned || s->settling) return;
     if (!txn_is_clean(&server->txn) || !frame_is_at_start(&server->frame) || server->held.len)
         return;
@@ -296,6 +300,7 @@ static void on_leaving(struct client *c)
 {
     struct session *s = session_of(c);
     struct worker *w = c->env->worker;
+    watch_end(s);
     cancel_unlist(&w->cancels, &s->cancel);
     if (s->pool) pool_leave(s->pool, &s->ticket);
     struct server *server = s->server;

@@ -41,13 +41,15 @@ struct session {
     uint32_t decisions;     /* refusals so far, for their ids */
     struct stmt_book *book; /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
-    bool pin_is_fresh;         /* by the request under way, which alone is under way */
-    const char *pinned;                        /* why it keeps its server; NULL: it does not */
-    uint8_t change_cycles;                     /* carry: answers since a setting was changed */
+    bool pin_is_fresh;     /* by the request under way, which alone is under way */
+    const char *pinned;    /* why it keeps its server; NULL: it does not */
+    uint8_t change_cycles; /* carry: answers since a setting was changed */
     bool changing, change_failed, rolled_back; /* carry: a change is under way */
     bool settling, settle_failed;              /* carry: our own SET statements are under way */
     bool greeting;     /* its first server has come, the welcome has not been said */
     bool resume;       /* something that was waited for has happened */
+    bool is_watched;   /* some timeout is set: see watch.h */
+    uint8_t watched;   /* enum watch_kind */
     bool restricted;   /* by its role: statements are gathered whole and judged */
     bool keeps_server; /* session mode */
     bool discarding;   /* our refusal: the client's messages are dropped up to a Sync */
