@@ -55,7 +55,10 @@ endif
 
 # ---- lint -------------------------------------------------------------------------------------------
 lint: $(product)
-	@tests/lint/lint.sh
+	+@tests/lint/lint.sh
+# Does each of its rules find what it is for?
+lint-test: $(product)
+	@tests/lint/self_test.sh
 
 # Static analysis, a stamp per file, so that only what changed is looked at again.
 ANALYSED := $(foreach l,$(LAYERS),$(call sources,$l)) $(wildcard proxy/main.c)
@@ -133,4 +136,4 @@ regress: all
 install: all
 	install -D -m 755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 
-.PHONY: regress integration-tests analysis fuzz-programs bench-programs
+.PHONY: lint-test regress integration-tests analysis fuzz-programs bench-programs
