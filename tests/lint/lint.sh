@@ -68,7 +68,7 @@ references() {
 
 # Comparing a secret byte by byte tells its length of agreement: CRYPTO_memcmp only.
 secrets_compared_in_constant_time() {
-    nothing -nE '\b(str(n|case|ncase)?cmp|memcmp)\(.*(password|passwd|secret|verifier|digest|proof|hmac|signature|stored_key|server_key|token|cookie)' \
+    nothing -nE '\b(str(n|case|ncase)?cmp|memcmp)\([^()]*(password|passwd|secret|verifier|digest|proof|hmac|signature|stored_key|server_key|cookie|token[,)])' \
         "${product[@]}"
 }
 
