@@ -247,10 +247,17 @@ static int serve(struct control *c)
     return started ? 0 : 1;
 }
 
+static void widen_thread_pool(void)
+{
+    /* libuv lends half of it to DNS: two lookups that hang must not stall every other, nor PBKDF2. */
+    setenv("UV_THREADPOOL_SIZE", "16", 0);
+}
+
 int control_run(struct config *config, struct log *log)
 {
     struct control c = { .log = log, .shared = shared_new() };
     struct problems problems = { 0 };
+    widen_thread_pool();
     config_ref(config); /* its path is wanted even when no realm can be made of it */
     if (c.shared) c.realm = realm_new(config, NULL, c.shared, &problems);
     log_problems(&c, &problems, config->name);
