@@ -22,7 +22,7 @@ static void add_session_name(struct aws_request *r, struct slice wanted)
     for (; n < wanted.len && n < sizeof name - 1; n++) {
         char c = wanted.at[n];
         bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        name[n] = plain || memchr("_+=,.@-", c, 7) ? c : '-';
+        name[n] = plain || (c && strchr("_+=,.@-", c)) ? c : '-';
     }
     name[n] = 0;
     aws_query_add(r, "RoleSessionName", slice_str(name));

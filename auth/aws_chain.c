@@ -87,7 +87,7 @@ static enum aws_found assume_profile(struct aws_run *run, struct slice profile,
 
 static enum aws_found place_roles(struct aws_run *run, struct aws_credentials *out)
 {
-    struct aws_role_plan plan;
+    struct aws_role_plan plan = { 0 };
     if (!aws_role_plan_make(run->settings->profiles, run->settings->profile, &plan, run->err) &&
         plan.role_count > 0)
         return aws_broken_as_said(run);
@@ -108,7 +108,7 @@ static enum aws_found place_web_identity(struct aws_run *run, struct aws_credent
 
 static enum aws_found place_profile(struct aws_run *run, struct aws_credentials *out)
 {
-    struct aws_role_plan plan;
+    struct aws_role_plan plan = { 0 };
     if (!aws_role_plan_make(run->settings->profiles, run->settings->profile, &plan, run->err))
         return aws_broken_as_said(run);
     return from_base(run, &plan, out);

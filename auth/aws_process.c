@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+/* What a backslash escapes within double quotes (POSIX, XCU 2.2.3). */
+static bool is_special(char c) { return c == '"' || c == '\\' || c == '$' || c == '`'; }
+
 /* Splits as a POSIX shell would, without being one: quotes and backslashes group, nothing expands.
  * Words go out with a NUL behind each. False: an open quote. */
 static bool split_words(struct slice line, struct buf *out)
@@ -12,7 +15,7 @@ static bool split_words(struct slice line, struct buf *out)
     for (size_t i = 0; i < line.len; i++) {
         char c = line.at[i];
         bool escapes = c == '\\' && quote != '\'' && i + 1 < line.len;
-        if (escapes && quote == '"' && !memchr("\"\\$`", line.at[i + 1], 4)) escapes = false;
+        if (escapes && quote == '"' && !is_special(line.at[i + 1])) escapes = false;
         if (escapes) {
             c = line.at[++i];
         } else if (quote ? c == quote : c == '"' || c == '\'') {

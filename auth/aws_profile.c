@@ -71,7 +71,7 @@ static bool is_identifier(struct slice name)
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && !memchr("_./%@:+-", c, 8)) return false;
+        if (!letter && !(c && strchr("_./%@:+-", c))) return false;
     }
     return name.len > 0;
 }

@@ -22,7 +22,7 @@ static bool is_database_name(struct slice name, size_t most)
     if (name.len == 0 || name.len > most || !is_letter(name.at[0])) return false;
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
-        if (!is_letter(c) && !(c >= '0' && c <= '9') && !memchr("_+.@-", c, 5)) return false;
+        if (!is_letter(c) && !(c >= '0' && c <= '9') && !(c && strchr("_+.@-", c))) return false;
     }
     return true;
 }
@@ -246,8 +246,10 @@ static enum redshift_state state_of(struct slice status)
 
 static void set_status(struct redshift_endpoint *out, struct slice status)
 {
+    out->state = REDSHIFT_BUSY;
+    if (status.len == 0) return;
     snprintf(out->status, sizeof out->status, "%.*s", status.len < 60 ? (int)status.len : 60,
-             status.at ? status.at : "");
+             status.at);
     out->state = state_of(status);
 }
 

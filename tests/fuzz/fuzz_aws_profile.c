@@ -10,7 +10,7 @@
 
 static void try_plans(const struct aws_profiles *p)
 {
-    struct aws_role_plan plan;
+    struct aws_role_plan plan = { 0 };
     struct err err;
     struct slice name;
     for (size_t n = 0; n < 64 && (name = aws_profiles_name(p, AWS_PROFILE, n)).len; n++) {

@@ -218,11 +218,31 @@ static void quoting_reads_back(void **state)
     buf_fini(&quoted);
 }
 
+static void numbers_have_fractions_and_exponents(void **state)
+{
+    (void)state;
+    struct json_error error;
+    struct json_doc *doc = json_parse(slice_str("[1.5, 1.795226561E9, -0, \"1\"]"), 100, &error);
+    assert_non_null(doc);
+    const struct json_value *v = json_first(json_root(doc));
+    double number = 7;
+    assert_true(json_number(v, &number) && number == 1.5);
+    v = json_next(v);
+    assert_true(json_number(v, &number) && number == 1795226561.0);
+    v = json_next(v);
+    assert_true(json_number(v, &number) && number == 0);
+    number = 7;
+    assert_false(json_number(json_next(v), &number));
+    assert_true(number == 7);
+    json_free(doc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_know_where_they_stand),
         cmocka_unit_test(integers_are_exact),
+        cmocka_unit_test(numbers_have_fractions_and_exponents),
         cmocka_unit_test(what_is_not_json_is_refused),
         cmocka_unit_test(long_numbers_are_not_cut),
         cmocka_unit_test(depth_is_bounded),
