@@ -83,6 +83,22 @@ fuzz:
 	@$(MAKE) --no-print-directory FUZZING=1 BUILD=build/fuzz CC=clang SANFLAGS='$(FUZZ_FLAGS)' \
 	    OPTIMISE='-O1 -g' WARNINGS='-Wall -Wextra' fuzz-programs
 	@tests/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(call chosen,$(FUZZ_TARGETS))
+	$(if $(call chosen,policy),@$(MAKE) --no-print-directory SAN=1 policy)
+
+# ---- the policy's oracles: what is allowed, judged again by libpg_query and by PostgreSQL ------------
+POLICY_SECONDS ?= 600
+export POLICY_SECONDS
+POLICY_ORACLES := $(if $(wildcard /usr/include/pg_query.h),differential) acl_oracle
+policy_shared  := tests/policy/world.c tests/policy/generate.c
+$(BUILD)/policy/differential: policy_more := tests/policy/ast_policy.c -lpg_query -lcjson
+$(BUILD)/policy/acl_oracle: policy_more := $(BUILD)/libsupport.a -lpq
+$(BUILD)/policy/%: tests/policy/%.c $(wildcard tests/policy/*.[ch]) $(BUILD)/libsupport.a $(product)
+	$(call say,TEST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(policy_shared) $(policy_more) $(product) $(LIBS)
+policy: $(patsubst %,$(BUILD)/policy/%,$(POLICY_ORACLES))
+	@[ -f /usr/include/pg_query.h ] || echo '# SKIP differential: libpg-query-dev is not installed'
+	@TEST_LIMIT_S=$$(($(POLICY_SECONDS) + 300)) tests/run.sh $^
 
 # ---- the long ones ----------------------------------------------------------------------------------
 run: all
@@ -136,4 +152,4 @@ regress: all
 install: all
 	install -D -m 755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 
-.PHONY: lint-test regress integration-tests analysis fuzz-programs bench-programs
+.PHONY: policy lint-test regress integration-tests analysis fuzz-programs bench-programs
