@@ -249,7 +249,8 @@ static int serve(struct control *c)
 
 static void widen_thread_pool(void)
 {
-    /* libuv lends half of it to DNS: two lookups that hang must not stall every other, nor PBKDF2. */
+    /* libuv lends half of it to DNS: two lookups that hang must not stall every other, nor PBKDF2.
+     */
     setenv("UV_THREADPOOL_SIZE", "16", 0);
 }
 

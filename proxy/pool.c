@@ -159,12 +159,30 @@ static void note_failure(struct pool *p, const struct err *err)
     wheel_set(&p->env->streams.wheel, &p->dial_timer, backoff_ms(p->failures));
 }
 
+static bool take_budgets(struct pool *p)
+{
+    struct budget *cluster = p->target.cluster->budget;
+    if (!budget_take(cluster, p->target.cluster->config->max_connections)) return false;
+    if (budget_take(p->of_database, p->settings.per_database)) {
+        if (budget_take(p->of_user, p->settings.per_user)) return true;
+        budget_put(p->of_database);
+    }
+    budget_put(cluster);
+    return false;
+}
+
+static void put_budgets(struct pool *p)
+{
+    budget_put(p->target.cluster->budget);
+    budget_put(p->of_database);
+    budget_put(p->of_user);
+}
+
 static bool dial(struct pool *p, struct slice pairs)
 {
-    struct cluster *cluster = p->target.cluster->shared;
     struct err err;
-    if (!cluster_take(cluster, p->target.cluster->config->max_connections)) {
-        worker_ask_way(p->env->worker, cluster);
+    if (!take_budgets(p)) {
+        worker_ask_way(p->env->worker, p->target.cluster->budget);
         wheel_set(&p->env->streams.wheel, &p->dial_timer, HUNGRY_RETRY_MS);
         return false;
     }
@@ -172,7 +190,7 @@ static bool dial(struct pool *p, struct slice pairs)
     if (!s || !server_open(s, p->env, &p->target, &server_events, pairs, p->failures, &err)) {
         if (!s) err_set(&err, ERR_OUT_OF_MEMORY, "");
         free(s);
-        cluster_put(cluster);
+        put_budgets(p);
         note_failure(p, &err);
         return false;
     }
@@ -379,7 +397,7 @@ static void on_closed(struct server *s)
     list_remove(&s->node);
     p->count[s->place]--;
     free(s);
-    cluster_put(p->target.cluster->shared);
+    put_budgets(p);
     dial_as_needed(p);
     free_if_over(p);
 }
@@ -452,6 +470,19 @@ void pool_key(const struct pool_setup *setup, struct buf *out)
     if (setup->protocol_version.len) buf_addf(out, "/v%.*s", SLICE_ARG(setup->protocol_version));
 }
 
+/* Of a database, or a database user, of the pool's cluster. A slash keeps them apart from clusters,
+ * whose names have none. */
+static struct budget *find_budget(struct pool *p, const char *what, const char *name)
+{
+    struct buf key = { 0 };
+    if (!name) return NULL;
+    buf_addf(&key, "%s/%s/%s", p->target.cluster->config->name, what, name);
+    buf_add_u8(&key, 0);
+    struct budget *budget = key.failed ? NULL : budgets_find(&p->env->shared->budgets, key.at);
+    buf_fini(&key);
+    return budget;
+}
+
 struct pool *pool_new(struct env *env, const struct pool_events *events,
                       const struct pool_setup *setup, struct slice key)
 {
@@ -472,7 +503,9 @@ struct pool *pool_new(struct env *env, const struct pool_events *events,
     wheel_node_init(&p->line_timer, on_line_due);
     wheel_node_init(&p->dial_timer, on_dial_due);
     wheel_node_init(&p->sweep_timer, on_sweep);
-    if (!p->key || !p->target.database || !p->target.db_user) {
+    p->of_database = find_budget(p, "database", p->target.database);
+    p->of_user = find_budget(p, "user", p->target.db_user);
+    if (!p->key || !p->of_database || !p->of_user) {
         p->closing = true;
         free_if_over(p);
         return NULL;

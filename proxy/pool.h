@@ -59,7 +59,8 @@ struct pool {
     char *key;
     struct server_target target;
     struct config_pool settings;
-    struct list servers[POOL_PLACES]; /* idle: the most recently used first */
+    struct budget *of_database, *of_user; /* beside the cluster's own */
+    struct list servers[POOL_PLACES];     /* idle: the most recently used first */
     uint32_t count[POOL_PLACES];
     struct list line;
     uint32_t n_line;

@@ -124,12 +124,12 @@ static bool make_cluster(struct making *m, size_t i)
 {
     struct realm_cluster *c = &m->realm->clusters[i];
     c->config = &m->realm->config->clusters[i];
-    c->shared = shared_cluster(m->shared, c->config->name);
+    c->budget = budgets_find(&m->shared->budgets, c->config->name);
     c->host = c->config->endpoint.host;
     c->port = c->config->endpoint.is_unix ? 0 : c->config->endpoint.port;
     const struct config_secrets *users = &c->config->credentials.users;
     c->logins = calloc(users->count + 1, sizeof *c->logins);
-    if (!c->shared || !c->logins) return no_memory(m);
+    if (!c->budget || !c->logins) return no_memory(m);
     bool ok = make_cluster_tls(m, c);
     for (size_t u = 0; u < users->count; u++) {
         ok &= make_login(m, &c->logins[u], &users->items[u]);

@@ -20,7 +20,6 @@
 
 #include <stdatomic.h>
 
-struct cluster;
 struct shared;
 
 struct realm_listen {
@@ -34,7 +33,7 @@ struct realm_login {
 
 struct realm_cluster {
     const struct config_cluster *config;
-    struct cluster *shared;  /* borrowed: clusters live as long as the process */
+    struct budget *budget;   /* its connections, in all configurations */
     struct tls_context *tls; /* NULL: never TLS */
     char *host;              /* or the path of a unix socket */
     uint16_t port;

@@ -17,6 +17,7 @@ struct shared *shared_new(void)
         return NULL;
     }
     pthread_mutex_init(&s->lock, NULL);
+    budgets_init(&s->budgets);
     random_bytes(s->user_key, sizeof s->user_key);
     return s;
 }
@@ -24,52 +25,12 @@ struct shared *shared_new(void)
 void shared_free(struct shared *s)
 {
     if (!s) return;
-    while (s->clusters) {
-        struct cluster *c = s->clusters;
-        s->clusters = c->next;
-        free(c->name);
-        free(c);
-    }
+    budgets_fini(&s->budgets);
     throttle_free(s->throttle);
     pthread_mutex_destroy(&s->lock);
     explicit_bzero(s, sizeof *s);
     free(s);
 }
-
-static struct cluster *new_cluster(const char *name)
-{
-    struct cluster *c = calloc(1, sizeof *c);
-    if (!c) return NULL;
-    c->name = strdup(name);
-    if (!c->name) {
-        free(c);
-        return NULL;
-    }
-    return c;
-}
-
-struct cluster *shared_cluster(struct shared *s, const char *name)
-{
-    pthread_mutex_lock(&s->lock);
-    struct cluster *c = s->clusters;
-    while (c && strcmp(c->name, name) != 0) c = c->next;
-    if (!c && (c = new_cluster(name))) {
-        c->next = s->clusters;
-        s->clusters = c;
-    }
-    pthread_mutex_unlock(&s->lock);
-    return c;
-}
-
-bool cluster_take(struct cluster *c, unsigned limit)
-{
-    unsigned n = atomic_load(&c->connections);
-    while (n < limit)
-        if (atomic_compare_exchange_weak(&c->connections, &n, n + 1)) return true;
-    return false;
-}
-
-void cluster_put(struct cluster *c) { atomic_fetch_sub(&c->connections, 1); }
 
 static struct slice address_bytes(const struct address *a)
 {

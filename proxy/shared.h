@@ -10,6 +10,7 @@
 #include "protocol/map.h"
 #include "protocol/slice.h"
 #include "proxy/address.h"
+#include "proxy/budget.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,18 +18,10 @@
 struct throttle;
 struct worker;
 
-/* A cluster across configurations. The budget is exact: every server connection of every pool
- * of every worker takes one before it is dialled. */
-struct cluster {
-    struct cluster *next;
-    char *name;
-    atomic_uint connections;
-};
-
 struct shared {
-    pthread_mutex_t lock; /* throttle, clusters */
+    pthread_mutex_t lock; /* throttle */
     struct throttle *throttle;
-    struct cluster *clusters;
+    struct budgets budgets;
     struct map_seed seed;
     uint8_t user_key[32]; /* of this process: makes the salts of users who do not exist */
     atomic_uint clients;
@@ -46,13 +39,6 @@ static inline uint64_t shared_next_id(struct shared *s)
 {
     return atomic_fetch_add(&s->next_id, 1) + 1;
 }
-
-/* The cluster of that name, made when it is new; NULL when memory ran out. Any thread. */
-struct cluster *shared_cluster(struct shared *s, const char *name);
-
-/* Takes a connection from the budget; false when `limit` are out. Any thread. */
-bool cluster_take(struct cluster *c, unsigned limit);
-void cluster_put(struct cluster *c);
 
 /* Failed logins slow their address down. Any thread. */
 bool shared_may_log_in(struct shared *s, const struct address *from, struct slice user,

@@ -28,7 +28,7 @@ struct order {
     struct session *session;
     struct stream_moved moved;
     struct realm *realm;
-    struct cluster *cluster;
+    const struct budget *cluster;
     struct cancel_wait *wait;
     uint64_t client;
     uint32_t pid;
@@ -188,7 +188,7 @@ static void close_pools(struct worker *w)
     map_init(&w->pools, seed);
 }
 
-void worker_ask_way(struct worker *w, struct cluster *cluster)
+void worker_ask_way(struct worker *w, const struct budget *cluster)
 {
     struct shared *shared = w->env.shared;
     for (unsigned i = 0; i < shared->n_workers; i++) {
@@ -198,12 +198,12 @@ void worker_ask_way(struct worker *w, struct cluster *cluster)
     }
 }
 
-static void give_way(struct worker *w, const struct cluster *cluster)
+static void give_way(struct worker *w, const struct budget *cluster)
 {
     uint32_t at = 0;
     struct pool *p;
     while ((p = map_next(&w->pools, &at)))
-        if (p->target.cluster->shared == cluster && pool_give_way(p)) return;
+        if (p->target.cluster->budget == cluster && pool_give_way(p)) return;
 }
 
 /* ---- cancel --------------------------------------------------------------------------------- */

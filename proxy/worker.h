@@ -62,7 +62,7 @@ void worker_send(struct worker *to, struct session *s, struct stream_moved *move
 
 /* A pool of this cluster found its budget spent: pools of all workers are asked to close an idle
  * server. */
-void worker_ask_way(struct worker *w, struct cluster *cluster);
+void worker_ask_way(struct worker *w, const struct budget *cluster);
 
 /* A CancelRequest from `c`: offered to all workers. `c` is closed when it has been delivered, or is
  * nobody's. */
