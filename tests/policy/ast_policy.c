@@ -283,9 +283,11 @@ static void judge_truncate(struct walk *w, const cJSON *s)
 
 static void judge_copy(struct walk *w, const cJSON *s)
 {
-    const char *file = text(s, "filename");
-    bool from_s3 = file && strncmp(file, "s3://", 5) == 0 && cJSON_IsTrue(get(s, "is_from"));
-    if (!from_s3 || get(s, "query") || cJSON_IsTrue(get(s, "is_program"))) refuse(w, "COPY");
+    struct slice file = slice_str(text(s, "filename"));
+    bool from_afar = cJSON_IsTrue(get(s, "is_from")) &&
+                     (slice_starts(file, "s3://") || slice_starts(file, "emr://") ||
+                      slice_starts(file, "dynamodb://"));
+    if (!from_afar || get(s, "query") || cJSON_IsTrue(get(s, "is_program"))) refuse(w, "COPY");
     const cJSON *to = get(s, "relation");
     if (!world_allows(w->role, "COPY", text(to, "schemaname"), text(to, "relname")))
         need(w, "INSERT", to);
