@@ -40,8 +40,9 @@ JSON
 
 stop_sluice() {
     local status=0
-    kill -TERM "$sluice"
+    kill -TERM "$sluice" || echo 'Sluice had ended before'
     wait "$sluice" || status=$?
+    [ -z "${SLUICE_LOG:-}" ] || cp "$kit_dir/sluice.log" "$SLUICE_LOG"
     if [ "$status" != 0 ] || grep -qE 'Sanitizer|runtime error:' "$kit_dir/sluice.log"; then
         echo "Sluice ended with status $status"
         tail -60 "$kit_dir/sluice.log"
