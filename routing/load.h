@@ -13,9 +13,7 @@ struct load {
     struct route_builder *builder;
     struct map ids;                    /* of rules, to the value that says it */
     struct map users, roles, clusters; /* of the world; values begin with their name */
-    struct slice *db_users;            /* that rules choose, without a world */
-    uint32_t db_user_count, db_user_cap;
-    uint32_t *db_user_lines; /* by rule; 0: none */
+    uint32_t *db_user_lines;           /* by rule; 0: none */
     uint32_t line_cap;
     uint32_t rules; /* so far */
 };

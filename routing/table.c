@@ -252,15 +252,6 @@ static bool note_db_user(struct load *l, const struct json_value *v)
         l->line_cap = cap;
     }
     l->db_user_lines[l->rules] = v ? json_line(v) : 0;
-    if (!v || l->world) return true;
-    if (l->db_user_count == l->db_user_cap) {
-        uint32_t cap = l->db_user_cap ? l->db_user_cap * 2 : 16;
-        struct slice *names = realloc(l->db_users, cap * sizeof *names);
-        if (!names) return false;
-        l->db_users = names;
-        l->db_user_cap = cap;
-    }
-    l->db_users[l->db_user_count++] = json_string(v);
     return true;
 }
 
@@ -399,7 +390,7 @@ static struct route_table *load_document(struct load *l, const struct json_value
     check_login(l, t);
     lint_table(t, l->problems);
     const struct json_value *tests = member(root, "tests");
-    if (tests) load_run_tests(l, t, tests);
+    if (tests && l->world) load_run_tests(l, t, tests);
     if (l->problems->errors == l->errors_before) return t;
     route_table_unref(t);
     return NULL;
@@ -429,7 +420,6 @@ struct route_table *table_load(struct slice text, const struct table_world *worl
         t = load_document(&l, json_root(doc));
     route_builder_free(l.builder);
     for (size_t i = 0; i < 4; i++) map_fini(maps[i]);
-    free(l.db_users);
     free(l.db_user_lines);
     json_free(doc);
     problems_sort(problems);

@@ -58,9 +58,9 @@ struct table_world {
     void *arg;
 };
 
-/* A table with one reference, or NULL when there is any error. `world` NULL: names of users, roles
- * and clusters are not checked (for looking at a table away from its configuration). Problems are
- * added to those that are there, and all sorted by line: use one collection per document. */
+/* A table with one reference, or NULL when there is any error. `world` NULL: for looking
+ * at a table away from its configuration; names are not checked then, and `tests` not run. Problems
+ * are added to those that are there, and all sorted by line: use one collection per document. */
 struct route_table *table_load(struct slice text, const struct table_world *world,
                                struct problems *problems);
 

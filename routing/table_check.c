@@ -5,6 +5,8 @@
 #include "routing/load.h"
 #include "routing/rule.h"
 
+#include <stdlib.h>
+
 /* The document against the world: names that do not exist, and who may be whom. */
 
 void load_unknown(struct load *l, const struct json_value *v, bool is_error, const char *what,
@@ -80,7 +82,7 @@ static const struct match_set *set_of(const struct rule *r, enum route_condition
     return NULL;
 }
 
-/* Of one user who may match: what the rule gives. False after a complaint, to stop at one. */
+/* Of one user who may match: what the rule gives. False after a complaint. */
 static bool check_user(struct load *l, const struct rule *r, uint32_t line,
                        const struct table_user *u)
 {
@@ -117,32 +119,68 @@ static bool needs_check(const struct load *l, const struct rule *r)
     return false;
 }
 
-static void check_rule(struct load *l, const struct rule *r, uint32_t line)
+/* Whether a rule asks for nothing but who it is: then it matches a user in every session. */
+static bool is_about_users_only(const struct rule *r)
+{
+    for (uint32_t i = 0; i < r->when_count; i++)
+        if (r->when[i].name != ROUTE_USER && r->when[i].name != ROUTE_ROLE) return false;
+    return true;
+}
+
+static bool may_match(const struct rule *r, const struct table_user *u)
 {
     const struct match_set *users = set_of(r, ROUTE_USER), *roles = set_of(r, ROUTE_ROLE);
-    if (users && users->glob_count == 0) { /* look at those named, not at everybody */
-        for (uint32_t i = 0; i < users->name_count; i++) {
-            const struct table_user *u = map_get(&l->users, users->names[i]);
-            if (u && (!roles || set_has(roles, u->role)) && !check_user(l, r, line, u)) return;
+    return (!users || set_has(users, u->name)) && (!roles || set_has(roles, u->role));
+}
+
+/* Numbers of rules, in order. */
+struct numbers {
+    uint32_t *at, count;
+};
+
+/* The rule behind which none is reached in this user's sessions: the first of `certain`, rules
+ * about users only, that matches it. */
+static uint32_t last_rule(const struct route_table *t, const struct numbers *certain,
+                          const struct table_user *u)
+{
+    for (uint32_t i = 0; i < certain->count; i++)
+        if (may_match(&t->rules[certain->at[i]], u)) return certain->at[i];
+    return t->count;
+}
+
+static void check_users(struct load *l, const struct route_table *t, const struct numbers *certain,
+                        struct numbers *checked)
+{
+    for (uint32_t n = 0; n < l->world->user_count; n++) {
+        const struct table_user *u = &l->world->users[n];
+        uint32_t last = last_rule(t, certain, u), kept = 0;
+        for (uint32_t i = 0; i < checked->count; i++) {
+            uint32_t number = checked->at[i], line = l->db_user_lines[number];
+            const struct rule *r = &t->rules[number];
+            bool ok =
+                number > last || !may_match(r, u) || check_user(l, r, line ? line : r->line, u);
+            if (ok) checked->at[kept++] = number; /* one complaint about a rule is enough */
         }
-        return;
-    }
-    for (uint32_t i = 0; i < l->world->user_count; i++) {
-        const struct table_user *u = &l->world->users[i];
-        if (users && !set_has(users, u->name)) continue;
-        if (roles && !set_has(roles, u->role)) continue;
-        if (!check_user(l, r, line, u)) return;
+        checked->count = kept;
     }
 }
 
+/* Each user against the rules that may decide for it. */
 void load_check_db_users(struct load *l, const struct route_table *t)
 {
     if (!l->world) return;
-    for (uint32_t i = 0; i < t->count && i < l->rules; i++) {
-        const struct rule *r = &t->rules[i];
-        uint32_t line = l->db_user_lines[i] ? l->db_user_lines[i] : r->line;
-        if (needs_check(l, r)) check_rule(l, r, line);
+    struct numbers certain = { calloc(t->count + 1u, sizeof(uint32_t)), 0 };
+    struct numbers checked = { calloc(t->count + 1u, sizeof(uint32_t)), 0 };
+    for (uint32_t i = 0; certain.at && checked.at && i < t->count && i < l->rules; i++) {
+        if (is_about_users_only(&t->rules[i])) certain.at[certain.count++] = i;
+        if (needs_check(l, &t->rules[i])) checked.at[checked.count++] = i;
     }
+    if (certain.at && checked.at)
+        check_users(l, t, &certain, &checked);
+    else
+        problem_error(l->problems, 0, "out of memory");
+    free(certain.at);
+    free(checked.at);
 }
 
 bool table_user_facts(const struct table_world *world, struct slice user, struct route_facts *facts)

@@ -49,19 +49,13 @@ static struct slice text_of(struct trial *t, const char *key, struct slice absen
 
 static void read_user(struct trial *t)
 {
-    const struct table_world *w = t->load->world;
     const struct json_value *v = member(t->test, "user");
     struct slice user = text_of(t, "user", (struct slice){ 0 });
-    if (w && v && !table_user_facts(w, user, &t->facts)) {
+    if (v && !table_user_facts(t->load->world, user, &t->facts)) {
         load_unknown(t->load, v, true, "user", &t->load->users);
         t->ok = false;
     }
-    t->facts.user = user;
     t->facts.role = text_of(t, "role", t->facts.role);
-    if (w) return;
-    /* Nobody knows here who may have which: let the rules have their way. */
-    t->facts.db_users = t->load->db_users;
-    t->facts.db_user_count = t->load->db_user_count;
 }
 
 static void read_session(struct trial *t)

@@ -2,6 +2,7 @@
 
 #include "proxy/ops/config.h"
 #include "proxy/ops/env_file.h"
+#include "proxy/route_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,25 @@ static void print(const struct problems *problems, const char *path)
     command_print(&text);
 }
 
-/* The problems of the configuration, then those of the env_file that it names. */
+/* The problems of the routing document, when it is in a file. Returns the errors. */
+static size_t check_routes(struct config *config)
+{
+    const char *path = route_world_path(config);
+    struct problems problems = { 0 };
+    struct route_world world;
+    if (!path) return 0;
+    if (route_world_init(&world, config))
+        route_table_unref(route_world_load(&world, path, &problems));
+    else
+        problem_error(&problems, 0, "out of memory");
+    route_world_fini(&world);
+    print(&problems, path);
+    size_t errors = problems.errors;
+    problems_fini(&problems);
+    return errors;
+}
+
+/* The problems of the configuration, then those of the files that it names. */
 static size_t check(const char *path)
 {
     struct problems problems = { 0 }, env_problems = { 0 };
@@ -48,6 +67,7 @@ static size_t check(const char *path)
     print(&problems, path);
     if (config && config->env_file) print(&env_problems, config->env_file);
     size_t errors = problems.errors + env_problems.errors;
+    if (config) errors += check_routes(config);
     env_file_free(env);
     config_unref(config);
     problems_fini(&env_problems);

@@ -184,6 +184,22 @@ static void who_may_be_whom(void **state)
         "");
 }
 
+static void who_is_sent_elsewhere_before_is_not_asked(void **state)
+{
+    (void)state;
+    /* Only "dev" is left for "local" when the others have been sent to the warehouse. */
+    assert_string_equal(problems_of("{\"rules\":[{\"id\":\"a\",\"when\":{\"role\":[\"loader\","
+                                    "\"analyst\"]},\"to\":\"warehouse\"},"
+                                    "{\"id\":\"d\",\"to\":\"local\"}]}",
+                                    &world),
+                        "");
+    /* At some hours they are not. */
+    expect("{\"rules\":[{\"id\":\"a\",\"when\":{\"role\":[\"loader\",\"analyst\"],\"hour\":\"8-9\"}"
+           ",\"to\":\"warehouse\"},"
+           "{\"id\":\"d\",\"to\":\"local\"}]}",
+           "cluster \"local\" has no password for db_user \"loader\"");
+}
+
 static void at_a_statement_little_can_change(void **state)
 {
     (void)state;
@@ -324,8 +340,8 @@ static void without_a_world_names_are_taken_as_they_are(void **state)
     assert_string_equal(
         problems_of(
             "{\"rules\":[{\"id\":\"a\",\"when\":{\"user\":\"x\"},\"to\":\"y\",\"db_user\":\"z\"},"
-            "{\"id\":\"b\",\"to\":\"q\"}],\"tests\":[{\"user\":\"x\",\"role\":\"r\",\"expect\":"
-            "{\"db_user\":\"z\"}}]}",
+            "{\"id\":\"b\",\"to\":\"q\"}],\"tests\":[{\"user\":\"x\",\"expect\":{\"rule\":\"c\"}}]"
+            "}",
             NULL),
         "");
 }
@@ -368,6 +384,7 @@ int main(void)
         cmocka_unit_test(everything_wrong_is_said_at_once),
         cmocka_unit_test(from_the_future),
         cmocka_unit_test(who_may_be_whom),
+        cmocka_unit_test(who_is_sent_elsewhere_before_is_not_asked),
         cmocka_unit_test(at_a_statement_little_can_change),
         cmocka_unit_test(what_can_never_match_is_a_warning),
         cmocka_unit_test(shadows_are_seen),
