@@ -69,7 +69,8 @@ static int put_files(void **state)
     put("bad.json",
         "{ \"rules\": [\n"
         "  { \"id\": \"a\", \"when\": { \"user\": \"ana\" }, \"to\": \"wharehouse\" },\n"
-        "  { \"id\": \"b\", \"to\": \"bi\", \"pool\": { \"sice\": 7 } } ] }\n");
+        "  { \"id\": \"b\", \"to\": \"bi\", \"pool\": { \"sice\": 7 } },\n"
+        "  { \"id\": \"c\", \"to\": \"bi\" } ] }\n");
     put("new.json", "{ \"rules\": [ { \"id\": \"default\", \"to\": \"bi\" } ] }\n");
     put("traffic.jsonl",
         "{\"at\":\"2026-07-06T12:00:00Z\",\"user\":\"ana\",\"role\":\"analyst\",\"fingerprint\":"
@@ -127,7 +128,7 @@ static void check_reads_the_routes(void **state)
     assert_non_null(
         strstr(output, "bad.json:3: error: pool.sice: unknown key; did you mean \"size\"?"));
     assert_non_null(strstr(output,
-                           "bad.json:3: error: rule \"b\": cluster \"bi\" has no password for "
+                           "bad.json:4: error: rule \"c\": cluster \"bi\" has no password for "
                            "db_user \"loader\""));
 }
 
