@@ -335,6 +335,13 @@ void carry_bind(struct session *s, struct slice text, uint32_t effects)
     for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i], text);
 }
 
+void carry_discard(struct session *s)
+{
+    prepared_forget_all(s);
+    replace(&s->settings, settings_ref(s->startup));
+    replace(&s->tentative, settings_ref(s->startup));
+}
+
 void carry_skim(struct session *s, struct slice piece, bool last)
 {
     if (!s->skim) return;

@@ -42,6 +42,9 @@ void carry_bind(struct session *s, struct slice text, uint32_t effects);
 /* Further bytes of a statement that is too long to be held. */
 void carry_skim(struct session *s, struct slice piece, bool last);
 
+/* DISCARD ALL that the proxy answers: as the client began, without its prepared statements. */
+void carry_discard(struct session *s);
+
 /* What the server answers. `tag`: of CommandComplete. */
 void carry_tag(struct session *s, struct slice tag);
 void carry_failed(struct session *s, struct slice sqlstate);

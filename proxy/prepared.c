@@ -306,7 +306,7 @@ bool prepared_deallocate(struct session *s, struct slice name)
 
 void prepared_forget_all(struct session *s)
 {
-    if (s->book) stmt_book_clear(s->book, table_of(s->server));
+    if (s->book) stmt_book_clear(s->book, &s->client.env->worker->stmts);
 }
 
 void prepared_query(struct session *s)

@@ -4,6 +4,7 @@
 #include "proxy/ops/env_file.h"
 #include "proxy/role.h"
 #include "proxy/shared.h"
+#include "proxy/shim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,6 +302,15 @@ bool realm_lets_in(const struct realm *r, const struct address *from)
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+static void check_local_answers(struct making *m)
+{
+    const struct config_pool *pool = &m->realm->config->pool;
+    for (size_t i = 0; i < pool->local_answers.count; i++)
+        if (!shim_exists(slice_str(pool->local_answers.items[i])))
+            problem_error(m->problems, pool->line, "pool.local_answers: there is no answer \"%s\"",
+                          pool->local_answers.items[i]);
+}
+
 static bool make_all(struct making *m)
 {
     struct config *config = m->realm->config;
@@ -315,7 +325,8 @@ static bool make_all(struct making *m)
     for (size_t i = 0; i < config->n_roles; i++) ok &= make_role(m, i);
     ok &= make_users(m);
     ok &= make_access(m);
-    return ok;
+    check_local_answers(m);
+    return ok && m->problems->errors == 0;
 }
 
 struct realm *realm_new(struct config *config, const struct realm *previous, struct shared *shared,

@@ -7,11 +7,14 @@
 #include "proxy/local.h"
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
+#include "proxy/shim.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
 
 enum {
     HELD_HIGH_BYTES = 256 * 1024, /* a waiting client that has sent more is not read for a while */
+    HELD_KEEP_BYTES = 512,        /* an empty buffer that is no larger is kept for the next wait */
+    FAIR_SHARE_MS = 20,
 };
 
 /* ---- answers of our own --------------------------------------------------------------------- */
@@ -147,6 +150,18 @@ static enum take judge(struct session *s, const struct piece *p, struct outbox *
     return allowed ? TAKE_SEND : local_refuse(s, p->type, &err, out);
 }
 
+/* A client that pipelines without end would keep its server for ever. After a while, when others
+ * wait, its next request is held until what it has under way is answered; then it stands in line.
+ */
+static bool must_yield(const struct session *s, const struct piece *p)
+{
+    if (!s->server || s->keeps_server || s->pinned || s->pool->n_line == 0) return false;
+    const struct txn *t = &s->server->txn;
+    if (t->count == 0 || t->status != TXN_IDLE || t->open_batch || t->copy) return false;
+    if (p->type == FRONTEND_SYNC || p->type == FRONTEND_FLUSH) return false;
+    return env_now_ms(s->client.env) - s->attached_ms >= FAIR_SHARE_MS;
+}
+
 static enum take take_first(struct session *s, const struct piece *p, struct outbox *out)
 {
     bool was_discarding = s->discarding;
@@ -172,6 +187,8 @@ static enum take take_first(struct session *s, const struct piece *p, struct out
     default: break;
     }
     if (!is_well_formed(p)) return TAKE_MALFORMED;
+    if (must_yield(s, p)) return TAKE_WAIT;
+    if (p->type == FRONTEND_QUERY && p->last && shim_answers(s, query_text(p))) return TAKE_DROP;
     enum take take = s->restricted ? judge(s, p, out) : TAKE_SEND;
     if (take == TAKE_SEND) take = need_server(s, out);
     if (take == TAKE_SEND && p->type == FRONTEND_QUERY)
@@ -233,6 +250,14 @@ static bool take_all(struct session *s, struct slice *in, struct outbox *out)
     }
 }
 
+/* The held bytes are the beginning of one message that is wanted whole: more of it must come. */
+static bool is_gathering(const struct session *s)
+{
+    struct slice held = buf_slice(&s->client.held);
+    return s->client.state != CLIENT_WAITING && !s->settling &&
+           frame_wants(&s->client.frame, held) > held.len;
+}
+
 /* What could not be taken is kept. Backpressure: a client that goes on sending while it waits, or
  * faster than its server reads, is not read for a while. */
 static void hold(struct session *s, struct slice left, bool was_held)
@@ -242,15 +267,14 @@ static void hold(struct session *s, struct slice left, bool was_held)
         buf_drop(held, held->len - left.len);
     else
         buf_add_slice(held, left);
-    if (held->len == 0) buf_fini(held);
+    if (held->len == 0 && held->cap > HELD_KEEP_BYTES) buf_fini(held);
     if (held->failed) {
         struct err err;
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(&s->client, &err);
         return;
     }
-    if (held->len > HELD_HIGH_BYTES && s->client.state == CLIENT_WAITING)
-        stream_pause(&s->client.stream);
+    if (held->len > HELD_HIGH_BYTES && !is_gathering(s)) stream_pause(&s->client.stream);
 }
 
 void request_take(struct session *s, const char *at, size_t len)

@@ -150,16 +150,25 @@ bool session_seek(struct session *s)
 }
 
 /* After each turn of replies: is the server free for others? */
+/* Whether the server has done all it was asked to, and may serve others. */
+static bool may_detach(const struct session *s)
+{
+    const struct server *server = s->server;
+    if (s->keeps_server || s->pinned || s->settling) return false;
+    if (!txn_is_clean(&server->txn) || !frame_is_at_start(&server->frame) || server->held.len)
+        return false;
+    return !s->sending || frame_is_at_start(&s->client.frame);
+}
+
 void session_replied(struct session *s)
 {
-    struct server *server = s->server;
     if (s->resume) go_on(s);
     watch_session(s);
-    if (!server || s->server != server || s->keeps_server || s->pinned || s->settling) return;
-    if (!txn_is_clean(&server->txn) || !frame_is_at_start(&server->frame) || server->held.len)
-        return;
-    if (s->sending && !frame_is_at_start(&s->client.frame)) return;
-    session_detach(s);
+    if (!s->server) return;
+    bool quiet = s->server->txn.count == 0;
+    if (may_detach(s)) session_detach(s);
+    /* Requests that had to wait for the answers before them, or for others' turn. */
+    if (quiet && s->client.held.len && s->client.state < CLIENT_LEAVING) begin_work(s);
 }
 
 /* ---- where to ------------------------------------------------------------------------------- */
