@@ -344,7 +344,7 @@ static bool glob_matches(const struct grants_glob *glob, const struct slice *par
 static bool is_granted(const struct grants *g, uint32_t verbs, const struct slice *parts,
                        unsigned count)
 {
-    char key[GRANTS_PARTS * 128];
+    SCRATCH char key[GRANTS_PARTS * 128];
     size_t n = 0;
     if (count <= 2 && (g->every & verbs)) return true;
     for (unsigned i = 0; i < count; i++) {

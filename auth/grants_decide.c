@@ -14,9 +14,9 @@ struct decision {
     const struct grants *grants;
     const struct grants_session *session;
     struct verdict *verdict;
+    struct local *local; /* LOCAL_NAMES of them, `locals` in use */
     uint32_t locals;
     bool all_deallocated; /* then what the session knew counts no more */
-    struct local local[LOCAL_NAMES];
 };
 
 static bool deny(struct decision *d, enum grants_reason reason)
@@ -35,8 +35,8 @@ static void name_object(struct decision *d, const struct sql_need *n)
 
 static bool judge_object(struct decision *d, const struct sql_need *n)
 {
-    char text[GRANTS_PARTS][SQL_NAME_BYTES + 1];
-    struct slice parts[GRANTS_PARTS];
+    SCRATCH char text[GRANTS_PARTS][SQL_NAME_BYTES + 1];
+    SCRATCH struct slice parts[GRANTS_PARTS];
     for (unsigned i = 0; i < n->name.count; i++) {
         const size_t len = sql_name_part(&n->name, i, d->grants->letters, text[i], sizeof text[i]);
         parts[i] = slice_of(text[i], len);
@@ -52,7 +52,7 @@ static bool judge_object(struct decision *d, const struct sql_need *n)
 /* `f` and `pg_catalog.f` are one; another schema must be listed with its name. */
 static bool judge_function(struct decision *d, const struct sql_need *n)
 {
-    char key[GRANTS_PARTS * (SQL_NAME_BYTES + 1)];
+    SCRATCH char key[GRANTS_PARTS * (SQL_NAME_BYTES + 1)];
     size_t len = 0;
     for (unsigned i = 0; i < n->name.count; i++) {
         if (i > 0) key[len++] = '\0';
@@ -87,7 +87,7 @@ static bool judge_setting(struct decision *d, const struct sql_need *n)
 #include "auth/grants_setting.def"
 #undef SETTING
     };
-    char text[SQL_NAME_BYTES];
+    SCRATCH char text[SQL_NAME_BYTES];
     const size_t len = sql_name_part(&n->name, 0, SQL_CASE_FOLD, text, sizeof text);
     const struct slice name = slice_of(text, len);
     if (n->name.count == 1 && !n->name.temp) {
@@ -110,7 +110,7 @@ static bool is_known(const struct decision *d, const struct sql_need *n, bool cu
     const struct grants_session *session = d->session;
     if (!session || (!cursor && d->all_deallocated)) return false;
     bool (*const ask)(void *, struct slice) = cursor ? session->is_cursor : session->is_prepared;
-    char name[SQL_NAME_BYTES];
+    SCRATCH char name[SQL_NAME_BYTES];
     const size_t len = sql_name_part(&n->name, 0, SQL_CASE_KEEP, name, sizeof name);
     return ask && len > 0 && ask(session->context, slice_of(name, len));
 }
@@ -223,7 +223,7 @@ static bool judge_credentials(struct decision *d, struct slice rest)
 static bool judge_copy(struct decision *d, const struct sql_need *n)
 {
     const struct grants *g = d->grants;
-    char text[LITERAL_BYTES];
+    SCRATCH char text[LITERAL_BYTES];
     struct slice value;
     switch (n->what) {
     case SQL_NEED_COPY_FROM:
@@ -314,7 +314,10 @@ bool grants_decide(const struct grants *grants, const struct grants_session *ses
         verdict->reason = GRANTS_SIZE;
         return false;
     }
-    struct decision d = { .grants = grants, .session = session, .verdict = verdict };
+    SCRATCH struct local local[LOCAL_NAMES];
+    struct decision d = {
+        .grants = grants, .session = session, .verdict = verdict, .local = local
+    };
     const struct sql_policy policy = { .context = &d, .need = judge, .letters = grants->letters };
     struct sql_reading reading;
     verdict->allow = sql_stmt_read(text, &policy, &reading);

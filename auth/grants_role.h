@@ -3,6 +3,7 @@
 #define SLUICE_AUTH_GRANTS_ROLE_H
 
 #include "auth/grants.h"
+#include "protocol/scratch.h"
 #include "protocol/sql_lex.h"
 
 /* A pattern with a star in it. Parts are NUL-free; the memory is behind the struct. */

@@ -205,7 +205,7 @@ bool sql_read_copy(struct sql_reader *r)
 /* Looks into the query, which is a literal: unwrapped, it is read like any other. */
 static bool read_unloaded(struct sql_reader *r)
 {
-    char query[SQL_UNLOAD_BYTES];
+    SCRATCH char query[SQL_UNLOAD_BYTES];
     size_t len = 0;
     if (!at_kind(r, SQL_STRING) || (r->lex.token.bits & SQL_TOKEN_BACKSLASH) ||
         !sql_token_literal(token_text(r), query, sizeof query, &len))

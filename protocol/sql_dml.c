@@ -20,7 +20,8 @@ static bool read_row(struct sql_reader *r)
 static bool read_rows(struct sql_reader *r)
 {
     do {
-        if (!read_row(r)) return false;
+        if (!at_kind(r, '(')) return refuse_syntax(r);
+        if (!sql_lex_skip_rows(&r->lex) && !read_row(r)) return false;
     } while (accept(r, ','));
     return true;
 }

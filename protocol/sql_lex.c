@@ -11,6 +11,7 @@ enum {
     SELF = 16,    /* a token by itself */
     CAPITAL = 32, /* folds */
     CONTROL = 64,
+    TAIL = 128, /* `$`: goes on a name */
     NAME = HEAD | DIGIT,
 };
 
@@ -52,6 +53,7 @@ static const uint8_t class_of[256] = {
     ['|'] = OP,
     ['?'] = OP,
     ['`'] = OP,
+    ['$'] = TAIL,
 };
 
 static uint8_t byte_at(const struct sql_lex *lex, uint32_t at)
@@ -65,10 +67,7 @@ static bool is(const struct sql_lex *lex, uint32_t at, uint8_t class)
 }
 
 /* A name goes on with letters, digits and `$`. */
-static bool is_name(const struct sql_lex *lex, uint32_t at)
-{
-    return is(lex, at, NAME) || byte_at(lex, at) == '$';
-}
+static bool is_name(const struct sql_lex *lex, uint32_t at) { return is(lex, at, NAME | TAIL); }
 
 void sql_lex_flag(struct sql_lex *lex, enum sql_lex_flag flag, uint32_t at)
 {
@@ -95,7 +94,7 @@ static uint64_t load(const char *at)
 
 /* Where the first `a` or `b` is at or after `from`; the text's end if there is none. Literals are
  * most of what a loader sends, so eight bytes at a time. */
-static uint32_t find(const struct sql_lex *lex, uint32_t from, char a, char b)
+static inline uint32_t find(const struct sql_lex *lex, uint32_t from, char a, char b)
 {
     const uint64_t all_a = EACH_BYTE * (uint8_t)a, all_b = EACH_BYTE * (uint8_t)b;
     while (lex->len - from >= 8) {
@@ -150,17 +149,25 @@ static bool is_comment(const struct sql_lex *lex, uint32_t at)
     return byte_at(lex, at) == '/' && byte_at(lex, at + 1) == '*';
 }
 
-static uint32_t skip_blanks(struct sql_lex *lex, uint32_t at)
+/* Out of line, so that the way to most tokens stays short. */
+__attribute__((noinline)) static uint32_t skip_comments(struct sql_lex *lex, uint32_t at)
 {
     for (;;) {
-        while (is(lex, at, BLANK)) at++;
         if (is_line_comment(lex, at))
             at = skip_line_comment(lex, at);
         else if (is_comment(lex, at))
             at = skip_comment(lex, at);
         else
             return at;
+        while (is(lex, at, BLANK)) at++;
     }
+}
+
+static uint32_t skip_blanks(struct sql_lex *lex, uint32_t at)
+{
+    while (is(lex, at, BLANK)) at++;
+    const uint8_t c = byte_at(lex, at);
+    return c == '-' || c == '/' ? skip_comments(lex, at) : at;
 }
 
 /* ---- Unicode ------------------------------------------------------------------------------- */
@@ -214,24 +221,40 @@ static void check_visible(struct sql_lex *lex, uint32_t at, uint32_t end)
     }
 }
 
+/* Past as much plain ASCII without NUL as can be told a block at a time. A borrow may make it stop
+ * early, never late. */
+static uint32_t skip_ascii(const struct sql_lex *lex, uint32_t at)
+{
+    for (; lex->len - at >= 32; at += 32) {
+        uint64_t odd = 0;
+        for (uint32_t i = 0; i < 32; i += 8) {
+            const uint64_t w = load(lex->text + at + i);
+            odd |= w | (w - EACH_BYTE);
+        }
+        if (odd & (EACH_BYTE << 7)) break;
+    }
+    for (; lex->len - at >= 8; at += 8) {
+        const uint64_t w = load(lex->text + at);
+        if ((w | (w - EACH_BYTE)) & (EACH_BYTE << 7)) break;
+    }
+    return at;
+}
+
 bool sql_lex_check_bytes(struct sql_lex *lex)
 {
-    uint32_t at = 0;
-    while (at < lex->len) {
-        if (lex->len - at >= 8) {
-            const uint64_t w = load(lex->text + at);
-            if (!((w | zero_bytes(w)) & (EACH_BYTE << 7))) {
-                at += 8;
-                continue;
+    for (uint32_t at = 0; at < lex->len;) {
+        at = skip_ascii(lex, at);
+        /* What stopped it is in the next eight bytes, or these are the last. */
+        for (const uint32_t block = at; at < lex->len && at - block < 8;) {
+            const uint8_t c = (uint8_t)lex->text[at];
+            uint32_t point = c;
+            const uint32_t n = c < 0x80 ? 1 : decode(lex, at, &point);
+            if (n == 0 || point == 0) {
+                sql_lex_flag(lex, n ? SQL_LEX_NUL : SQL_LEX_INVALID_UTF8, at);
+                return false;
             }
+            at += n;
         }
-        uint32_t point = 0;
-        const uint32_t n = decode(lex, at, &point);
-        if (n == 0 || point == 0) {
-            sql_lex_flag(lex, n ? SQL_LEX_NUL : SQL_LEX_INVALID_UTF8, at);
-            return false;
-        }
-        at += n;
     }
     return true;
 }
@@ -240,13 +263,12 @@ bool sql_lex_check_bytes(struct sql_lex *lex)
 
 /* `E'`, `B'`, `X'`, `N'`, `U&'` and `U&"`: PostgreSQL reads another kind of literal there, Redshift
  * a name and a plain one. */
-static bool is_prefix(const struct sql_lex *lex, uint32_t at, uint32_t end)
+static bool is_prefix(const struct sql_lex *lex, uint32_t at)
 {
-    if (end - at != 1) return false;
     const char c = ascii_lower(lex->text[at]);
-    const uint8_t next = byte_at(lex, end);
+    const uint8_t next = byte_at(lex, at + 1);
     if (c == 'u') {
-        const uint8_t quote = byte_at(lex, end + 1);
+        const uint8_t quote = byte_at(lex, at + 2);
         return next == '&' && (quote == '\'' || quote == '"');
     }
     return next == '\'' && (c == 'e' || c == 'b' || c == 'x' || c == 'n');
@@ -254,15 +276,17 @@ static bool is_prefix(const struct sql_lex *lex, uint32_t at, uint32_t end)
 
 static uint32_t read_word(struct sql_lex *lex, uint32_t at)
 {
-    uint32_t end = at;
+    const char *const text = lex->text, *const stop = text + lex->len, *p = text + at;
     uint8_t seen = 0;
-    while (is_name(lex, end)) seen |= (uint8_t)lex->text[end++];
+    for (; p < stop && (class_of[(uint8_t)*p] & (NAME | TAIL)); p++) seen |= (uint8_t)*p;
+    const uint32_t end = (uint32_t)(p - text), len = end - at;
     if (seen & 0x80)
         check_visible(lex, at, end);
+    else if (len == 1 && is_prefix(lex, at))
+        sql_lex_flag(lex, SQL_LEX_PREFIXED_LITERAL, at);
     else
-        lex->token.word = (uint16_t)sql_word_find(slice_of(lex->text + at, end - at));
-    if (end - at > SQL_NAME_BYTES) sql_lex_flag(lex, SQL_LEX_LONG_NAME, at);
-    if (is_prefix(lex, at, end)) sql_lex_flag(lex, SQL_LEX_PREFIXED_LITERAL, at);
+        lex->token.word = (uint16_t)sql_word_find(slice_of(text + at, len));
+    if (len > SQL_NAME_BYTES) sql_lex_flag(lex, SQL_LEX_LONG_NAME, at);
     lex->token.kind = SQL_WORD;
     return end;
 }
@@ -373,7 +397,7 @@ static uint32_t skip_digits(const struct sql_lex *lex, uint32_t at)
     return at;
 }
 
-static uint32_t read_number(struct sql_lex *lex, uint32_t at)
+__attribute__((noinline)) static uint32_t read_number(struct sql_lex *lex, uint32_t at)
 {
     lex->token.kind = SQL_NUMBER;
     at = skip_digits(lex, at);
@@ -412,7 +436,7 @@ static uint32_t read_bad(struct sql_lex *lex, uint32_t at)
 }
 
 /* What begins with a character that is neither a letter nor a token by itself. Returns its end. */
-static uint32_t read_other(struct sql_lex *lex, uint32_t at)
+__attribute__((noinline)) static uint32_t read_other(struct sql_lex *lex, uint32_t at)
 {
     const uint8_t next = byte_at(lex, at + 1);
     switch (lex->text[at]) {
@@ -460,6 +484,81 @@ void sql_lex_next(struct sql_lex *lex)
         lex->pos = read_other(lex, at);
     }
     lex->token.len = lex->pos - at;
+}
+
+/* ---- rows of constants --------------------------------------------------------------------- */
+
+static uint32_t skip_plain_blanks(const struct sql_lex *lex, uint32_t at)
+{
+    while (is(lex, at, BLANK)) at++;
+    return at;
+}
+
+/* Past a plain literal; 0 when it has to be looked at more closely. */
+static uint32_t skip_plain_string(const struct sql_lex *lex, uint32_t at)
+{
+    for (at++;; at += 2) {
+        at = find(lex, at, '\'', '\\');
+        if (lex->len - at < 2) return 0;
+        if (lex->text[at] == '\'' && lex->text[at + 1] != '\'') return at + 1;
+        if (lex->text[at] == '\\' && lex->text[at + 1] == '\'') return 0; /* a flag to raise */
+    }
+}
+
+static uint32_t skip_plain_number(const struct sql_lex *lex, uint32_t at)
+{
+    if (byte_at(lex, at) == '-') at++;
+    if (!is(lex, at, DIGIT)) return 0;
+    at = skip_digits(lex, at);
+    return byte_at(lex, at) == '.' ? skip_digits(lex, at + 1) : at;
+}
+
+/* NULL, TRUE, FALSE, DEFAULT */
+static uint32_t skip_plain_word(const struct sql_lex *lex, uint32_t at)
+{
+    uint32_t end = at;
+    while (is_name(lex, end)) end++;
+    switch ((int)sql_word_find(slice_of(lex->text + at, end - at))) {
+    case SQL_WORD_NULL:
+    case SQL_WORD_TRUE:
+    case SQL_WORD_FALSE:
+    case SQL_WORD_DEFAULT: return end;
+    default: return 0;
+    }
+}
+
+/* Past `(constant, ...)`; 0 when there is anything else in it. What ends a constant must be a
+ * blank, a comma or the bracket: so nothing can be glued to it or joined with it. */
+static uint32_t skip_row(const struct sql_lex *lex, uint32_t at)
+{
+    do {
+        at = skip_plain_blanks(lex, at + 1);
+        const uint8_t c = byte_at(lex, at);
+        at = c == '\''                         ? skip_plain_string(lex, at)
+             : class_of[c] & DIGIT || c == '-' ? skip_plain_number(lex, at)
+                                               : skip_plain_word(lex, at);
+        if (at == 0) return 0;
+        at = skip_plain_blanks(lex, at);
+    } while (byte_at(lex, at) == ',');
+    return byte_at(lex, at) == ')' ? at + 1 : 0;
+}
+
+bool sql_lex_skip_rows(struct sql_lex *lex)
+{
+    uint32_t at = lex->token.at, end = 0;
+    for (;;) {
+        const uint32_t row = skip_row(lex, at);
+        if (row == 0) break;
+        end = row;
+        at = skip_plain_blanks(lex, row);
+        if (byte_at(lex, at) != ',') break;
+        at = skip_plain_blanks(lex, at + 1);
+        if (byte_at(lex, at) != '(') break;
+    }
+    if (end == 0) return false;
+    lex->pos = end;
+    sql_lex_next(lex);
+    return true;
 }
 
 void sql_lex_init(struct sql_lex *lex, struct slice text)
@@ -517,47 +616,76 @@ bool sql_token_literal(struct slice token, char *out, size_t cap, size_t *len)
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-enum { FREE = 0, RESERVED = 1, LONGEST_WORD = 20 };
+enum { FREE = 0, RESERVED = 1 };
 
-struct word {
-    char text[LONGEST_WORD];
-    uint8_t len, use;
-};
-
-static const struct word words[SQL_WORD_COUNT] = {
-#define WORD(id, text, use) { text, sizeof text - 1, use },
-    { "", 0, FREE },
+static const char *const words[SQL_WORD_COUNT] = {
+    "",
+#define WORD(id, text, use) text,
 #include "protocol/sql_word.def"
 #undef WORD
 };
 
+static const uint8_t use_of[SQL_WORD_COUNT] = {
+    FREE,
+#define WORD(id, text, use) use,
+#include "protocol/sql_word.def"
+#undef WORD
+};
+
+static const uint8_t len_of[SQL_WORD_COUNT] = {
+    0,
+#define WORD(id, text, use) sizeof text - 1,
+#include "protocol/sql_word.def"
+#undef WORD
+};
+
+/* The first four letters as a number, small ones whatever they were: the order of the numbers is
+ * that of the table. */
+#define HEAD_OF(a, b, c, d)                                                                        \
+    ((uint32_t)(uint8_t)(a) << 24 | (uint32_t)(uint8_t)(b) << 16 | (uint32_t)(uint8_t)(c) << 8 |   \
+     (uint32_t)(uint8_t)(d) | 0x20202020U)
+
+static const uint32_t head_of[SQL_WORD_COUNT + 1] = {
+    0,
+#define WORD(id, text, use)                                                                        \
+    HEAD_OF((text)[0], (text)[1], (text)[2], sizeof text > 4 ? (text "  ")[3] : 0),
+#include "protocol/sql_word.def"
+#undef WORD
+    UINT32_MAX,
+};
+
 /* The first word of each letter; of a letter that begins none, that of the next one. */
-static const uint16_t first_word[27] = {
+static const uint16_t first_word[26] = {
     SQL_WORD_ABORT,     SQL_WORD_BACKUP,    SQL_WORD_CALL,    SQL_WORD_DATE_DIFF, SQL_WORD_ELSE,
     SQL_WORD_FALSE,     SQL_WORD_GENERATED, SQL_WORD_HAVING,  SQL_WORD_IDENTITY,  SQL_WORD_JOB,
     SQL_WORD_KEY,       SQL_WORD_LAST,      SQL_WORD_MATCHED, SQL_WORD_NAMES,     SQL_WORD_OFF,
     SQL_WORD_PARTITION, SQL_WORD_QUALIFY,   SQL_WORD_RANGE,   SQL_WORD_SAVEPOINT, SQL_WORD_TABLE,
     SQL_WORD_UNBOUNDED, SQL_WORD_VACUUM,    SQL_WORD_WHEN,    SQL_WORD_ZONE,      SQL_WORD_ZONE,
-    SQL_WORD_ZONE,      SQL_WORD_COUNT,
+    SQL_WORD_ZONE,
 };
 
 enum sql_word sql_word_find(struct slice name)
 {
-    if (name.len < 2 || name.len >= LONGEST_WORD) return SQL_WORD_NONE;
-    char folded[LONGEST_WORD];
-    for (size_t i = 0; i < name.len; i++) folded[i] = ascii_lower(name.at[i]);
-    if (folded[0] < 'a' || folded[0] > 'z') return SQL_WORD_NONE;
-    const uint16_t *range = first_word + (folded[0] - 'a');
-    for (uint16_t i = range[0]; i < range[1]; i++)
-        if (words[i].len == name.len && words[i].text[1] == folded[1] &&
-            memcmp(words[i].text, folded, name.len) == 0)
+    uint32_t head = 0;
+    if (name.len < 2) return SQL_WORD_NONE;
+    memcpy(&head, name.at, name.len < 4 ? 2 : 4);
+    head = be32toh(head);
+    if (name.len == 3) head |= (uint32_t)(uint8_t)name.at[2] << 8;
+    head |= HEAD_OF(0, 0, 0, 0);
+    const uint32_t letter = (head >> 24) - 'a';
+    if (letter >= 26) return SQL_WORD_NONE;
+    uint32_t i = first_word[letter];
+    while (head_of[i] < head) i++;
+    for (; head_of[i] == head; i++)
+        if (len_of[i] == name.len &&
+            (name.len <= 4 || slice_is_nocase(slice_after(name, 4), words[i] + 4)))
             return (enum sql_word)i;
     return SQL_WORD_NONE;
 }
 
 bool sql_word_is_reserved(enum sql_word word)
 {
-    return word < SQL_WORD_COUNT && words[word].use == RESERVED;
+    return word < SQL_WORD_COUNT && use_of[word] == RESERVED;
 }
 
 static const char *const flag_table[SQL_LEX_FLAG_COUNT][3] = {

@@ -81,6 +81,13 @@ void sql_lex_init(struct sql_lex *lex, struct slice text);
 /* Reads the next token. */
 void sql_lex_next(struct sql_lex *lex);
 
+/* At the opening bracket of a row of VALUES: goes past this row and all after it, commas between,
+ * that hold nothing but literals, numbers, NULL, TRUE, FALSE and DEFAULT. The token is then the one
+ * behind the last of them. False, and nothing moved, when the first row holds anything else.
+ * Loaders send little but such rows, and this is several times as fast as token by token; the
+ * outcome is the same. */
+bool sql_lex_skip_rows(struct sql_lex *lex);
+
 /* Notes a finding; the first one keeps the place. */
 void sql_lex_flag(struct sql_lex *lex, enum sql_lex_flag flag, uint32_t at);
 

@@ -25,9 +25,15 @@ static bool walk_next(struct walk *w, char *c)
 size_t sql_name_part(const struct sql_name *name, unsigned i, enum sql_case mode, char *out,
                      size_t cap)
 {
-    struct walk w = walk_begin(name->part[i], mode);
+    const struct slice token = name->part[i];
+    struct walk w = walk_begin(token, mode);
     size_t n = 0;
     char c;
+    if (!w.quoted) { /* nearly always */
+        if (token.len > cap) return 0;
+        for (; n < token.len; n++) out[n] = ascii_lower(token.at[n]);
+        return n;
+    }
     while (walk_next(&w, &c)) {
         if (n == cap) return 0;
         out[n++] = c;

@@ -6,6 +6,7 @@
 #ifndef SLUICE_PROTOCOL_SQL_READER_H
 #define SLUICE_PROTOCOL_SQL_READER_H
 
+#include "protocol/scratch.h"
 #include "protocol/sql_stmt.h"
 
 /* One SELECT, or a set of them, for the question: can a bare name here be a column? */
@@ -13,6 +14,11 @@ struct sql_level {
     struct sql_level *outer; /* whose columns are visible too */
     uint32_t bare_at;        /* the first bare name that no relation explains yet */
     bool bare, has_relation;
+};
+
+/* The name of a common table expression, in the text. */
+struct sql_cte {
+    uint32_t at, len;
 };
 
 struct sql_reader {
@@ -24,16 +30,14 @@ struct sql_reader {
     uint32_t refused_at;
     uint32_t statement;
     uint32_t depth;
-    uint32_t relations; /* read so far in this statement */
-    bool unload;        /* whoever is read must be granted for UNLOAD as well */
-    bool into_allowed;  /* the next SELECT may have INTO */
-    bool in_separates;  /* IN is no operator here: POSITION(a IN b) */
-    bool inner;         /* the text is UNLOAD's query: places are not those of the message */
-    uint32_t inner_at;  /* but this one */
+    uint32_t relations;  /* read so far in this statement */
+    bool unload;         /* whoever is read must be granted for UNLOAD as well */
+    bool into_allowed;   /* the next SELECT may have INTO */
+    bool in_separates;   /* IN is no operator here: POSITION(a IN b) */
+    bool inner;          /* the text is UNLOAD's query: places are not those of the message */
+    uint32_t inner_at;   /* but this one */
+    struct sql_cte *cte; /* SQL_CTES of them, cte_count in scope */
     uint32_t cte_count;
-    struct {
-        uint32_t at, len;
-    } cte[SQL_CTES];
 };
 
 /* ---- tokens -------------------------------------------------------------------------------- */

@@ -134,7 +134,9 @@ static bool read_statement(struct sql_reader *r)
 
 bool sql_read_inner_query(struct sql_reader *r, struct slice text)
 {
+    SCRATCH struct sql_cte cte[SQL_CTES];
     struct sql_reader inner = { .policy = r->policy,
+                                .cte = cte,
                                 .kind = r->kind,
                                 .statement = r->statement,
                                 .depth = r->depth,
@@ -157,7 +159,8 @@ bool sql_read_inner_query(struct sql_reader *r, struct slice text)
 
 bool sql_stmt_read(struct slice text, const struct sql_policy *policy, struct sql_reading *reading)
 {
-    struct sql_reader r = { .policy = policy, .kind = SQL_KIND_NONE };
+    SCRATCH struct sql_cte cte[SQL_CTES];
+    struct sql_reader r = { .policy = policy, .cte = cte, .kind = SQL_KIND_NONE };
     struct sql_token first = { 0 };
     sql_lex_init(&r.lex, text);
     bool ok = sql_lex_check_bytes(&r.lex);

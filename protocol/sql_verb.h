@@ -16,7 +16,8 @@ enum sql_verb {
 
 const char *sql_verb_name(enum sql_verb verb); /* "INSERT" */
 
-/* The set that a word of a grant stands for, in any case; ALL is all of them; 0 for another word. */
+/* The set that a word of a grant stands for, in any case; ALL is all of them; 0 for another word.
+ */
 uint32_t sql_verb_find(struct slice word);
 
 #endif

@@ -105,9 +105,9 @@ run: all
 	@tests/support/packages.sh build test
 	@deploy/run/run.sh
 
-bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load route effects)
+bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load route effects judge)
 $(BUILD)/bench/route: tests/unit/routes.h
-$(BUILD)/bench/route $(BUILD)/bench/effects: $(BUILD)/bench/%: tests/bench/%.c $(product)
+$(BUILD)/bench/route $(BUILD)/bench/effects $(BUILD)/bench/judge: $(BUILD)/bench/%: tests/bench/%.c $(product)
 	$(call say,BENCH,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< $(product) $(LIBS)
@@ -124,6 +124,7 @@ bench: $(if $(wildcard proxy/main.c),all) bench-programs
 	@tests/support/packages.sh build bench
 	@$(BUILD)/bench/route
 	@$(BUILD)/bench/effects
+	@$(BUILD)/bench/judge
 	@tests/bench/bench.py
 
 # The cross-talk detector, ten minutes for each mode (SOAK_SECONDS).
