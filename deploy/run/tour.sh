@@ -80,6 +80,43 @@ a_query_is_cancelled() {
         -c "select count(*) from $t a, $t b, $t c, $t d, $t e, $t f, $t g"
 }
 
+the_loader_may_only_insert() {
+    refused 'SELECT on public.events is not granted' sql "$as_loader" 'select * from public.events' &&
+        refused 'statement 2 of 2' sql "$as_loader" "insert into public.events (id, kind) values (0, 'x'); drop table public.events" &&
+        wants '0' sql "$as_ana" 'select count(*) from public.events where id = 0'
+}
+
+half_a_job_is_not_committed() {
+    "$pg_bin/psql" -wqXAt -v ON_ERROR_STOP=0 "$as_loader" >"$kit_dir/half" 2>&1 <<'SQL'
+begin;
+insert into public.events (id, kind) values (-1, 'half');
+delete from public.events;
+commit;
+SQL
+    grep -q 'DELETE is not allowed' "$kit_dir/half" &&
+        wants '0' sql "$as_ana" "select count(*) from public.events where kind = 'half'"
+}
+
+the_policy_can_be_asked() {
+    wants 'allow' "$binary" policy test --config "$home/sluice.json" --role loader "insert into staging.s values (1)" &&
+        refused 'deny' "$binary" policy test --config "$home/sluice.json" --role loader 'truncate staging.s'
+}
+
+settings_follow_their_client() {
+    wants 'Asia/Tokyo' sql "$as_ana" "set timezone to 'Asia/Tokyo'" 'select 1' 'show timezone' &&
+        wants 'UTC' sql "$as_ana options='-c timezone=UTC'" 'show timezone'
+}
+
+many_clients_share_few_servers() {
+    local at pids=()
+    for at in {1..40}; do
+        sql "$as_loader" "insert into public.events (id, kind) values ($at, 'many')" &
+        pids+=($!)
+    done
+    wait "${pids[@]}"
+    wants '40' sql "$as_ana" "select count(*) from public.events where kind = 'many'"
+}
+
 take_the_tour() {
     local steps=(
         'TLS, with the certificate verified' tls_is_verified
@@ -87,6 +124,11 @@ take_the_tour() {
         'rows are written by the loader and read by the analyst' rows_are_written_and_read
         'a client certificate instead of a password' certificate_instead_of_a_password
         'the warehouse sees the database users, not the people' the_warehouse_sees_its_own_user
+        'the loader may INSERT and nothing else' the_loader_may_only_insert
+        'a refusal inside a transaction commits no half of it' half_a_job_is_not_committed
+        'the policy answers on the command line' the_policy_can_be_asked
+        'settings follow their client from server to server' settings_follow_their_client
+        'forty clients on four servers' many_clients_share_few_servers
         'Ctrl-C cancels the query' a_query_is_cancelled
         'a wrong password is refused' a_wrong_password_is_refused
         'a wrong address is refused' a_wrong_address_is_refused
