@@ -16,9 +16,18 @@
  *
  * After an ErrorResponse in an extended batch the server discards everything up
  * to the next Sync; so does the ledger. Simple Query and FunctionCall end with
- * ReadyForQuery of their own. During COPY IN the server ignores Sync and Flush.
+ * ReadyForQuery of their own.
+ *
+ * During COPY IN the server ignores Sync and Flush, up to CopyDone or CopyFail,
+ * which may have been sent long before anybody knew of the COPY: they are marked
+ * in the queue, so that the Syncs before them are forgotten when the COPY begins,
+ * and those behind them are not. When a COPY IN fails, nobody but the server knows
+ * which of those Syncs it had read by then: that many ReadyForQuery are `doubtful`
+ * until an answer to something sent later tells; nothing is owed of them, but the
+ * server is not quiet as long as they are.
+ *
  * What the ledger cannot be sure of makes it `unsure`: bytes still flow, but the
- * server must never be given to anybody else.
+ * server must not be given to anybody else meanwhile.
  *
  * Not here: what statements mean (sql_stmt), which names exist (stmt), sockets.
  * Source: PostgreSQL 15, 55.2.2 Simple Query, 55.2.3 Extended Query, 55.2.6 COPY.
@@ -37,13 +46,14 @@ enum txn_kind {
     TXN_SYNC,
     TXN_QUERY,
     TXN_FUNCTION,
-    TXN_LOCAL, /* nothing was sent; `local` is what we answer in this place */
+    TXN_LOCAL,    /* nothing was sent; `local` is what we answer in this place */
+    TXN_COPY_END, /* the ledger's own mark, never handed out: `tag` CopyDones or CopyFails */
 };
 
 enum txn_flag {
     TXN_SWALLOW = 1,       /* injected: the client must not see the success answer */
     TXN_SWALLOW_ERROR = 2, /* nor an error */
-    TXN_LOCAL_ERROR = 4,   /* this local answer is an error: it starts skip-until-Sync */
+    TXN_ERRED = 128,       /* the ledger's own: only ReadyForQuery is owed of it any more */
 };
 
 /* One owed reply. */
@@ -69,8 +79,9 @@ struct txn {
     bool skipping;             /* the server discards what we send, until a Sync */
     bool open_batch;           /* extended messages were sent after the last Sync */
     bool copy_ended;           /* CopyDone or CopyFail was sent in this COPY IN */
-    bool sync_in_copy;         /* a Sync was sent in this COPY IN before its end */
-    bool unsure;
+    uint32_t copy_syncs;       /* Syncs that this COPY IN makes void, if it has read them */
+    uint32_t doubtful;         /* ReadyForQuery that may come, or not, of a COPY IN that failed */
+    bool unsure;               /* for good */
 };
 
 void txn_init(struct txn *t);
@@ -78,11 +89,13 @@ void txn_init(struct txn *t);
 /* Frees the ring. Locals still inside are not freed: take them first. */
 void txn_fini(struct txn *t);
 
-/* A frontend message of `type` is about to be sent. False: out of memory; the connection must be closed then. */
+/* A frontend message of `type` is about to be sent. False: too many answers are owed, or memory
+ * ran out (nothing was booked); the connection must be closed then. */
 bool txn_sent(struct txn *t, uint8_t type, uint8_t flags, uint32_t tag, uint32_t serial);
 
-/* An answer of our own, to be given in its turn. `flags`: TXN_LOCAL_ERROR or 0. */
-bool txn_local(struct txn *t, void *local, uint8_t flags);
+/* An answer of our own, to be given in its turn: see txn_take_local. While the server skips to a
+ * Sync there is no such turn: then txn_take_dropped hands it back. False: as for txn_sent. */
+bool txn_local(struct txn *t, void *local);
 
 /* What an answer from the server meant. */
 struct txn_answer {
@@ -95,7 +108,8 @@ struct txn_answer {
     bool failed;   /* ErrorResponse */
 };
 
-/* A backend message of `type` has come; `status` is ReadyForQuery's byte, else 0. */
+/* A backend message of `type` has come; `status` is ReadyForQuery's byte, else 0. Dropped entries
+ * and local answers whose turn it is must have been taken before. */
 struct txn_answer txn_received(struct txn *t, uint8_t type, uint8_t status);
 
 /* The local answer whose turn it is; false when there is none. */

@@ -50,7 +50,7 @@ void local_tell(struct session *s, struct outbox *out)
     while (s->server && txn_take_local(&s->server->txn, &entry)) give(s, entry.local, out);
 }
 
-static bool queue(struct session *s, struct local *local, uint8_t flags)
+static bool queue(struct session *s, struct local *local)
 {
     if (!local || local->messages.failed) {
         local_free(local);
@@ -60,7 +60,7 @@ static bool queue(struct session *s, struct local *local, uint8_t flags)
         give(s, local, NULL);
         return true;
     }
-    if (txn_local(&s->server->txn, local, flags)) return true;
+    if (txn_local(&s->server->txn, local)) return true;
     local_free(local);
     return false;
 }
@@ -74,7 +74,7 @@ bool local_answer(struct session *s, enum local_kind kind, uint32_t serial)
         backend_parse_complete(&local->messages);
     else
         backend_close_complete(&local->messages);
-    return queue(s, local, 0);
+    return queue(s, local);
 }
 
 bool local_say(struct session *s, struct buf *messages, bool ready)
@@ -87,7 +87,7 @@ bool local_say(struct session *s, struct buf *messages, bool ready)
     local->messages = *messages;
     local->ready = ready;
     *messages = (struct buf){ 0 };
-    return queue(s, local, 0);
+    return queue(s, local);
 }
 
 /* ---- refusing ------------------------------------------------------------------------------- */
