@@ -92,16 +92,19 @@ struct slice startup_get(struct slice parameters, const char *wanted)
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* One word of an options string, unescaped; false at the end. Too long a word is cut, which
- * can only make it unknown. */
-static bool next_word(struct slice *at, struct startup_option *option, struct slice *word)
+/* One word of an options string, unescaped; false at the end. *bad: too long, and cut. */
+static bool next_word(struct slice *at, struct startup_option *option, struct slice *word,
+                      bool *bad)
 {
     size_t i = 0, n = 0;
     while (i < at->len && is_space(at->at[i])) i++;
     if (i == at->len) return false;
     for (; i < at->len && !is_space(at->at[i]); i++) {
-        if (at->at[i] == '\\' && i + 1 < at->len) i++;
-        if (n < sizeof option->word) option->word[n++] = at->at[i];
+        if (at->at[i] == '\\' && ++i == at->len) break;
+        if (n < sizeof option->word)
+            option->word[n++] = at->at[i];
+        else
+            *bad = true;
     }
     *at = slice_after(*at, i);
     *word = slice_of(option->word, n);
@@ -112,20 +115,16 @@ bool startup_next_option(struct slice *at, struct startup_option *option, bool *
 {
     struct slice word;
     *bad = false;
-    if (!next_word(at, option, &word)) return false;
-    if (slice_is(word, "-c")) {
-        if (!next_word(at, option, &word)) {
-            *bad = true;
-            return true;
-        }
-    } else if (slice_starts(word, "-c") || slice_starts(word, "--")) {
+    option->name = option->value = slice_of(option->word, 0);
+    if (!next_word(at, option, &word, bad)) return false;
+    if (slice_is(word, "-c"))
+        *bad |= !next_word(at, option, &word, bad);
+    else if (slice_starts(word, "-c") || slice_starts(word, "--"))
         word = slice_after(word, 2);
-    } else {
+    else
         *bad = true;
-        return true;
-    }
-    const char *equals = word.len ? memchr(word.at, '=', word.len) : NULL;
-    if (!equals) {
+    const char *equals = *bad || word.len == 0 ? NULL : memchr(word.at, '=', word.len);
+    if (!equals || equals == word.at) {
         *bad = true;
         return true;
     }

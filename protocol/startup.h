@@ -50,7 +50,8 @@ struct slice startup_get(struct slice parameters, const char *key);
 
 /* Walks the "-c name=value" and "--name=value" settings inside an `options` value, with
  * PostgreSQL's backslash escapes (pg_split_opts); the unescaped word is written to `word`.
- * False at the end. *bad is set for an option that is none of these. */
+ * False at the end. *bad is set, and name and value are empty, for an option that is none of
+ * these or too long. */
 struct startup_option {
     char word[1024];
     struct slice name, value; /* inside word */
