@@ -48,9 +48,6 @@ static inline void frame_init(struct frame *f, const struct message_spec *specs)
  * close it, never look for the next message (CVE-2015-0244). */
 enum frame_result frame_next(struct frame *f, struct slice *in, struct piece *piece);
 
-/* After MORE: how many bytes must be there for the next piece (at least; >= 5). */
-uint32_t frame_wants(const struct frame *f, struct slice in);
-
 /* The body of a piece that is first: what follows the header, as far as it is there. */
 static inline struct slice piece_body(const struct piece *p)
 {

@@ -122,6 +122,8 @@ struct stmt_entry *stmt_book_enter(struct stmt_book *b, struct stmt_table *t, st
                               .serial = ++b->last_serial,
                               .name_len = (uint32_t)name.len };
     memcpy(e->name, name.at, name.len);
+    struct stmt_entry *before = map_get(&b->by_name, name);
+    if (before) stmt_book_remove(b, t, before);
     if (!map_put(&b->by_name, entry_name(e), e)) {
         stmt_unref(t, s);
         free(e);

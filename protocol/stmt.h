@@ -80,8 +80,9 @@ struct stmt_book {
 struct stmt_book *stmt_book_new(struct map_seed seed);
 void stmt_book_free(struct stmt_book *b, struct stmt_table *t); /* NULL is fine */
 
-/* Enters a name, not yet confirmed; takes over the reference to `s`, also on failure. Beyond `cap`
- * names the least recently used one is forgotten. NULL when memory ran out. */
+/* Enters a name, not yet confirmed; an entry of that name is forgotten. Takes over the reference to
+ * `s`, also on failure. Beyond `cap` names the least recently used one is forgotten. NULL when
+ * memory ran out. */
 struct stmt_entry *stmt_book_enter(struct stmt_book *b, struct stmt_table *t, struct slice name,
                                    struct stmt *s, uint32_t cap);
 
