@@ -13,6 +13,14 @@ static uint32_t needed(const struct frame *f, uint8_t type, uint32_t size)
     return want < size ? want : size;
 }
 
+uint32_t frame_wants(const struct frame *f, struct slice in)
+{
+    if (f->passing) return 1;
+    if (in.len < MESSAGE_HEADER) return MESSAGE_HEADER;
+    uint32_t size = wire_be32(in.at + 1) + 1;
+    return needed(f, (uint8_t)in.at[0], size);
+}
+
 static enum frame_result pass(struct frame *f, struct slice *in, struct piece *piece)
 {
     size_t n = f->passing < in->len ? f->passing : in->len;

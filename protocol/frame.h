@@ -20,8 +20,8 @@ struct frame {
     const struct message_spec *specs;
     uint32_t want_query, want_parse; /* in place of the table's want; 0: the table's */
     uint32_t cap_bytes; /* a statement beyond it is handed out at once, to be refused; 0: none */
-    uint32_t passing; /* body bytes of the message under way that are still to come */
-    uint8_t type;     /* of that message */
+    uint32_t passing;   /* body bytes of the message under way that are still to come */
+    uint8_t type;       /* of that message */
 };
 
 enum frame_result {
@@ -47,6 +47,9 @@ static inline void frame_init(struct frame *f, const struct message_spec *specs)
 /* Cuts the next piece off the front of *in. After BAD the stream cannot be trusted any more:
  * close it, never look for the next message (CVE-2015-0244). */
 enum frame_result frame_next(struct frame *f, struct slice *in, struct piece *piece);
+
+/* After MORE: how many bytes must be there for the next piece, as far as can be told yet. */
+uint32_t frame_wants(const struct frame *f, struct slice in);
 
 /* The body of a piece that is first: what follows the header, as far as it is there. */
 static inline struct slice piece_body(const struct piece *p)

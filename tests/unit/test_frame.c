@@ -194,7 +194,7 @@ static uint32_t needed(const struct frame *like, char type, uint32_t size)
 {
     struct buf b = { 0 };
     add_filled(&b, type, size - MESSAGE_HEADER);
-    uint32_t n = 0;
+    uint32_t n = 0, wants = frame_wants(like, buf_slice(&b));
     for (;; n++) {
         struct frame f = *like;
         struct piece p;
@@ -202,7 +202,9 @@ static uint32_t needed(const struct frame *like, char type, uint32_t size)
         enum frame_result result = frame_next(&f, &in, &p);
         if (result == FRAME_PIECE) break;
         assert_int_equal(result, FRAME_MORE);
+        assert_int_equal(frame_wants(&f, slice_of(b.at, n)), n < MESSAGE_HEADER ? 5 : wants);
     }
+    if (n > MESSAGE_HEADER) assert_int_equal(n, wants);
     buf_fini(&b);
     return n;
 }
