@@ -242,20 +242,13 @@ static bool take_all(struct session *s, struct slice *in, struct outbox *out)
         enum take take = take_piece(s, &piece, out);
         if (take == TAKE_STOP) return false;
         if (take == TAKE_WAIT) {
+            s->waits = true;
             *frame = frame_before;
             *in = before;
             return true;
         }
         if (take == TAKE_SEND) outbox_add(out, piece.bytes);
     }
-}
-
-/* The held bytes are the beginning of one message that is wanted whole: more of it must come. */
-static bool is_gathering(const struct session *s)
-{
-    struct slice held = buf_slice(&s->client.held);
-    return s->client.state != CLIENT_WAITING && !s->settling &&
-           frame_wants(&s->client.frame, held) > held.len;
 }
 
 /* What could not be taken is kept. Backpressure: a client that goes on sending while it waits, or
@@ -274,7 +267,7 @@ static void hold(struct session *s, struct slice left, bool was_held)
         client_refuse(&s->client, &err);
         return;
     }
-    if (held->len > HELD_HIGH_BYTES && !is_gathering(s)) stream_pause(&s->client.stream);
+    if (held->len > HELD_HIGH_BYTES && s->waits) stream_pause(&s->client.stream);
 }
 
 void request_take(struct session *s, const char *at, size_t len)
@@ -287,7 +280,9 @@ void request_take(struct session *s, const char *at, size_t len)
         in = buf_slice(&c->held);
     }
     /* In line: whatever comes now only makes the heap larger. */
-    if (c->state == CLIENT_WAITING || c->state == CLIENT_JOINING || s->settling || s->greeting) {
+    s->waits =
+        c->state == CLIENT_WAITING || c->state == CLIENT_JOINING || s->settling || s->greeting;
+    if (s->waits) {
         hold(s, in, was_held);
         return;
     }
