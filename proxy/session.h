@@ -48,6 +48,7 @@ struct session {
     bool settling, settle_failed;              /* carry: our own SET statements are under way */
     bool greeting;     /* its first server has come, the welcome has not been said */
     bool resume;       /* something that was waited for has happened */
+    bool waits;        /* what is held waits for something, not for more bytes */
     bool is_watched;   /* some timeout is set: see watch.h */
     uint8_t watched;   /* enum watch_kind */
     bool restricted;   /* by its role: statements are gathered whole and judged */
