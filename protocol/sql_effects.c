@@ -419,11 +419,23 @@ static bool read_set_config(struct reader *r)
     return true;
 }
 
+/* Most SELECTs begin with something else. (With a comment, set_config is unread: so be it.) */
+static bool may_be_set_config(const struct reader *r)
+{
+    uint32_t at = r->lex.pos;
+    while (at < r->lex.len && (r->lex.text[at] == ' ' || r->lex.text[at] == '\n')) at++;
+    return at < r->lex.len && strchr("sSpP\"", r->lex.text[at]);
+}
+
 /* A SELECT of nothing but such calls is carried; anywhere else set_config is unread. */
 static void read_select(struct reader *r)
 {
-    struct reader before = *r;
     uint32_t effects = r->e->effects, acts = r->e->act_count, from = r->lex.pos;
+    if (!may_be_set_config(r)) {
+        skim(r, SQL_KIND_SELECT, from);
+        return;
+    }
+    struct reader before = *r;
     bool good = true, one = false;
     for (next(r); good && !at_end(r); one = true) {
         good = read_set_config(r);

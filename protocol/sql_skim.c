@@ -97,6 +97,7 @@ static inline bool may_matter(char first, size_t len)
 {
     const uint32_t letters = 1u << ('c' & 31) | 1u << ('d' & 31) | 1u << ('i' & 31) |
                              1u << ('l' & 31) | 1u << ('p' & 31) | 1u << ('s' & 31);
+    if ((first | 32) == 'p' && len < sizeof "pg_settings" - 1) return false; /* "public" */
     return len < SQL_SKIM_WORD && lengths >> len & 1 && letters >> (first & 31) & 1;
 }
 
