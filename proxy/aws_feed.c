@@ -155,19 +155,25 @@ static void wait_until(int64_t until_ms)
         while (nanosleep(&pause, &pause) != 0 && errno == EINTR) continue;
 }
 
-static void answer(struct aws_chain *chain, const struct aws_ask *ask)
+enum aws_outcome aws_feed_do(const struct aws_ask *ask, struct buf *text)
 {
-    struct buf text = { .secret = true };
     enum aws_outcome outcome = AWS_DONE_BADLY;
     char *path = ask->kind == AWS_ASK_READ || ask->kind == AWS_ASK_WRITE ? path_of(ask) : NULL;
-    if (ask->kind == AWS_ASK_READ && path) outcome = read_path(path, &text);
+    if (ask->kind == AWS_ASK_READ && path) outcome = read_path(path, text);
     if (ask->kind == AWS_ASK_WRITE && path) outcome = replace_path(path, buf_slice(&ask->content));
-    if (ask->kind == AWS_ASK_RUN) outcome = run_program(ask, &text);
+    if (ask->kind == AWS_ASK_RUN) outcome = run_program(ask, text);
     if (ask->kind == AWS_ASK_WAIT) {
         wait_until(ask->until_ms);
         outcome = AWS_DONE_WELL;
     }
     free(path);
+    return outcome;
+}
+
+static void answer(struct aws_chain *chain, const struct aws_ask *ask)
+{
+    struct buf text = { .secret = true };
+    enum aws_outcome outcome = aws_feed_do(ask, &text);
     aws_chain_answer_outcome(chain, outcome, buf_slice(&text), aws_feed_now_ms());
     buf_fini(&text);
 }

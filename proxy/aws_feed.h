@@ -1,7 +1,7 @@
 /* aws_feed: answers the questions of an AWS credential search, blocking.
  *
  * For commands, which have nothing else to do meanwhile; the proxy itself answers
- * from its loop. Files, programs and waiting are done here; HTTP is done by whoever
+ * from its loop (aws_client). Files, programs and waiting are done here; HTTP is done by whoever
  * has a client, and is refused as "offline" where nobody has.
  */
 #ifndef SLUICE_PROXY_AWS_FEED_H
@@ -18,6 +18,11 @@ struct aws_feed {
 
 /* Runs the search to its end; true when it found credentials. */
 bool aws_feed(struct aws_chain *chain, const struct aws_feed *feed);
+
+/* Does what one question asks, HTTP apart; what was read or printed is appended to `text`. Any
+ * thread.
+ */
+enum aws_outcome aws_feed_do(const struct aws_ask *ask, struct buf *text);
 
 /* The wall clock, which AWS signatures go by. */
 int64_t aws_feed_now_ms(void);
