@@ -303,6 +303,7 @@ bool grants_decide(const struct grants *grants, const struct grants_session *ses
     verdict->text = text;
     verdict->generation = grants->generation;
     verdict->kind = SQL_KIND_NONE;
+    verdict->verb = SQL_VERB_SELECT;
     verdict->statement = verdict->at = verdict->first_at = verdict->first_len = 0;
     verdict->flag = verdict->refusal = 0;
     verdict->object[0] = '\0';

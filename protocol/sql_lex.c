@@ -71,7 +71,7 @@ static bool is_name(const struct sql_lex *lex, uint32_t at) { return is(lex, at,
 
 void sql_lex_flag(struct sql_lex *lex, enum sql_lex_flag flag, uint32_t at)
 {
-    if (!lex->flags || at < lex->flag_at) {
+    if (!lex->flags) {
         lex->flag_at = at;
         lex->flag = (uint8_t)flag;
     }
