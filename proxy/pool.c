@@ -155,7 +155,8 @@ static void note_failure(struct pool *p, const struct err *err)
     metrics_add(&p->env->metrics, METRIC_servers_failed, 1);
     log_event(p->env->log, LOG_WARNING, "server.failed", LOG_TEXT("pool", p->key),
               LOG_U64("failures", p->failures), LOG_TEXT("sqlstate", err_sqlstate(err->code)),
-              LOG_TEXT("why", err->message), LOG_END);
+              LOG_TEXT("why", err->message), err->hint[0] ? LOG_TEXT("hint", err->hint) : LOG_END,
+              err->detail[0] ? LOG_TEXT("detail", err->detail) : LOG_END, LOG_END);
     wheel_set(&p->env->streams.wheel, &p->dial_timer, backoff_ms(p->failures));
 }
 

@@ -127,6 +127,7 @@ static bool make_cluster(struct making *m, size_t i)
     c->config = &m->realm->config->clusters[i];
     c->budget = budgets_find(&m->shared->budgets, c->config->name);
     c->host = c->config->endpoint.host;
+    c->tls_name = c->config->tls.server_name ? c->config->tls.server_name : c->host;
     c->port = c->config->endpoint.is_unix ? 0 : c->config->endpoint.port;
     const struct config_secrets *users = &c->config->credentials.users;
     c->logins = calloc(users->count + 1, sizeof *c->logins);

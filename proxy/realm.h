@@ -36,6 +36,7 @@ struct realm_cluster {
     struct budget *budget;   /* its connections, in all configurations */
     struct tls_context *tls; /* NULL: never TLS */
     char *host;              /* or the path of a unix socket */
+    const char *tls_name;    /* what its certificate must name */
     uint16_t port;
     struct realm_login *logins; /* static credentials */
     size_t n_logins;

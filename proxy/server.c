@@ -247,7 +247,8 @@ static void do_secure(struct server *s, const void *arg)
 {
     struct err err;
     (void)arg;
-    if (!stream_secure_client(&s->stream, s->target->cluster->tls, s->target->cluster->host, &err))
+    if (!stream_secure_client(&s->stream, s->target->cluster->tls, s->target->cluster->tls_name,
+                              &err))
         server_step(s, SERVER_ON_FAILED, &err);
 }
 

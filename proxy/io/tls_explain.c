@@ -39,7 +39,9 @@ static void list_names(X509 *certificate, char *text, size_t cap)
 static void explain_verification(const struct tls *t, long result, struct err *err)
 {
     const char *peer = t->context->peer;
-    X509 *certificate = SSL_get0_peer_certificate(t->ssl);
+    /* (A certificate that did not pass is not the session's: only the chain that was tried has it.)
+     */
+    X509 *certificate = sk_X509_value(SSL_get0_verified_chain(t->ssl), 0);
     char names[120] = "";
     switch (result) {
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:

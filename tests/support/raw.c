@@ -146,6 +146,9 @@ bool raw_secure(struct raw *r, const char *alpn, const char *certificate)
 {
     char path[600];
     r->context = need(SSL_CTX_new(TLS_client_method()));
+    SSL_CTX_set_max_proto_version(r->context, r->max_version);
+    SSL_CTX_set_min_proto_version(r->context, TLS1_VERSION);
+    SSL_CTX_set_security_level(r->context, 0);
     if (certificate) {
         snprintf(path, sizeof path, "%s.crt", certificate);
         if (SSL_CTX_use_certificate_chain_file(r->context, path) != 1) return false;
@@ -162,6 +165,7 @@ bool raw_secure(struct raw *r, const char *alpn, const char *certificate)
     setsockopt(r->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     r->ssl = need(SSL_new(r->context));
     SSL_set_fd(r->ssl, r->fd);
+    if (r->session) SSL_set_session(r->ssl, r->session);
     return SSL_connect(r->ssl) == 1;
 }
 

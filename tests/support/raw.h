@@ -24,7 +24,9 @@ struct raw {
     int fd;
     SSL *ssl;
     SSL_CTX *context;
-    int wait_ms; /* for a read; 5 s */
+    SSL_SESSION *session; /* the test's: to be resumed by raw_secure; NULL: none */
+    int max_version;      /* TLS1_2_VERSION and so on, for raw_secure; 0: any */
+    int wait_ms;          /* for a read; 5 s */
     /* The message that raw_next has read: the body only. */
     uint8_t *body;
     size_t len;
