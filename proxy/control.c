@@ -1,5 +1,7 @@
 #include "proxy/control.h"
 
+#include "proxy/aws_client.h"
+#include "proxy/creds.h"
 #include "proxy/ops/config_settings.h"
 #include "proxy/realm.h"
 #include "proxy/shared.h"
@@ -17,6 +19,7 @@ struct control {
     uv_timer_t deadline;
     uv_async_t all_gone;
     struct shared *shared;
+    struct http *http;
     struct realm *realm;
     struct log *log;
     bool draining;
@@ -146,6 +149,16 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->interrupt, NULL);
     uv_close((uv_handle_t *)&c->deadline, NULL);
     uv_close((uv_handle_t *)&c->all_gone, NULL);
+    creds_close(c->shared->creds);
+    http_close(c->http);
+}
+
+/* What talks to AWS lives on this loop; workers reach it by mail. */
+static bool start_aws(struct control *c)
+{
+    c->http = aws_client_open(&c->loop);
+    if (c->http) c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed);
+    return c->shared->creds != NULL;
 }
 
 /* ---- starting ------------------------------------------------------------------------------- */
@@ -233,7 +246,7 @@ static int serve(struct control *c)
     watch(c, &c->interrupt, on_interrupt, SIGINT);
     raise_descriptor_limit(c);
     warn_of_the_world(c);
-    bool started = start_workers(c);
+    bool started = start_aws(c) && start_workers(c);
     if (started) {
         log_listening(c);
     } else {
@@ -242,6 +255,7 @@ static int serve(struct control *c)
     }
     uv_run(&c->loop, UV_RUN_DEFAULT);
     join_workers(c->shared);
+    creds_free(c->shared->creds);
     uv_loop_close(&c->loop);
     log_event(c->log, LOG_INFO, "stopped", LOG_END);
     return started ? 0 : 1;

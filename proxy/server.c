@@ -4,6 +4,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/cancel.h"
+#include "proxy/creds.h"
 #include "proxy/io/offload.h"
 #include "proxy/io/resolve.h"
 #include "proxy/random.h"
@@ -18,7 +19,9 @@ enum { HELD_MAX = 256 * 1024 };
 
 /* What is needed until the server is ready. */
 struct server_login {
-    struct resolve *resolve; /* NULL: done */
+    struct creds_ask *ask;       /* NULL: done, or not needed */
+    struct creds_login *fetched; /* NULL: static credentials */
+    struct resolve *resolve;     /* NULL: done */
     struct prove *prove;
     struct offload derive;
     uint8_t binding[TLS_END_POINT_BYTES];
@@ -90,6 +93,8 @@ static void login_free(struct server *s)
 {
     struct server_login *l = s->login;
     if (!l) return;
+    if (l->ask) creds_ask_cancel(l->ask);
+    l->ask = NULL;
     if (l->resolve) resolve_cancel(l->resolve);
     l->resolve = NULL;
     /* A derivation under way cannot be stopped; it finds `login` gone from its owner. */
@@ -99,6 +104,7 @@ static void login_free(struct server *s)
         return;
     }
     prove_free(l->prove);
+    creds_login_unref(l->fetched);
     free(l);
     s->login = NULL;
 }
@@ -254,12 +260,25 @@ static void do_secure(struct server *s, const void *arg)
 
 /* ---- login ---------------------------------------------------------------------------------- */
 
+/* With credentials from AWS the user is the one that AWS names, "IAM:loader". */
+static const char *login_user(const struct server *s)
+{
+    const struct creds_login *fetched = s->login ? s->login->fetched : NULL;
+    return fetched ? fetched->user : s->target->db_user;
+}
+
+static const struct secret *login_password(const struct server *s)
+{
+    return s->login->fetched ? s->login->fetched->password
+                             : realm_password(s->target->cluster, s->target->db_user);
+}
+
 static void send_startup(struct server *s)
 {
     const struct server_target *t = s->target;
     struct buf out = { 0 };
     uint32_t begun = frontend_startup_begin(&out, 3, 0);
-    frontend_startup_add(&out, slice_str("user"), slice_str(t->db_user));
+    frontend_startup_add(&out, slice_str("user"), slice_str(login_user(s)));
     frontend_startup_add(&out, slice_str("database"), slice_str(t->database));
     buf_add_slice(&out, buf_slice(&s->pairs));
     frontend_startup_end(&out, begun);
@@ -271,8 +290,8 @@ static void do_log_in(struct server *s, const void *arg)
 {
     (void)arg;
     struct prove_setup setup = {
-        .user = slice_str(s->target->db_user),
-        .password = realm_password(s->target->cluster, s->target->db_user),
+        .user = slice_str(login_user(s)),
+        .password = login_password(s),
         .tls = stream_is_tls(&s->stream),
     };
     if (setup.tls)
@@ -299,6 +318,7 @@ static void on_derived(struct offload *o)
     l->deriving = false;
     if (!s) {
         prove_free(l->prove);
+        creds_login_unref(l->fetched);
         free(l);
         return;
     }
@@ -361,8 +381,13 @@ static void refused(struct server *s, struct slice body)
     if (slice_starts(state, "42") || slice_starts(state, "22")) s->rejected = parameter_in(s, text);
     char where[160];
     server_name(s, where, sizeof where);
-    server_fail(s, ERR_SERVER_REJECTED, "%.*s %s refused the login of \"%s\": %.*s",
-                state.len == 5 ? 5 : 0, state.at ? state.at : "", where, s->target->db_user,
+    /* A login from AWS may have become invalid: the next attempt gets another one, once. */
+    struct creds_login *fetched = s->login ? s->login->fetched : NULL;
+    bool stale = fetched && (slice_is(state, "28P01") || slice_is(state, "28000"));
+    if (stale) creds_reject(s->env->shared->creds, fetched);
+    server_fail(s, stale && !fetched->second ? ERR_NO_CREDENTIALS : ERR_SERVER_REJECTED,
+                "%.*s %s refused the login of \"%s\": %.*s", state.len == 5 ? 5 : 0,
+                state.at ? state.at : "", where, login_user(s),
                 text.len < 150 ? (int)text.len : 150, text.at ? text.at : "");
 }
 
@@ -505,6 +530,29 @@ static struct resolve *start_resolve(struct server *s, struct err *err)
                          on_resolved, s, err);
 }
 
+static void on_login_fetched(void *owner, struct creds_login *login, const struct err *err)
+{
+    struct server *s = owner;
+    struct err why;
+    s->login->ask = NULL;
+    s->login->fetched = login;
+    if (!err) s->login->resolve = start_resolve(s, &why);
+    if (!s->login->resolve) server_step(s, SERVER_ON_FAILED, err ? err : &why);
+}
+
+/* The first step: a login from AWS where the cluster wants one, else the address. */
+static bool start_login(struct server *s, struct err *err)
+{
+    const struct server_target *t = s->target;
+    if (!creds_serves(t->cluster)) {
+        s->login->resolve = start_resolve(s, err);
+        return s->login->resolve != NULL;
+    }
+    s->login->ask = creds_ask(s->env->shared->creds, t->realm, t->cluster, t->database, t->db_user,
+                              &s->env->worker->mailbox, on_login_fetched, s);
+    return s->login->ask || err_set(err, ERR_OUT_OF_MEMORY, "");
+}
+
 bool server_open(struct server *s, struct env *env, const struct server_target *target,
                  const struct server_events *events, struct slice pairs, uint32_t attempt,
                  struct err *err)
@@ -524,8 +572,7 @@ bool server_open(struct server *s, struct env *env, const struct server_target *
         buf_fini(&s->pairs);
         return err_set(err, ERR_OUT_OF_MEMORY, "");
     }
-    s->login->resolve = start_resolve(s, err);
-    if (!s->login->resolve) {
+    if (!start_login(s, err)) {
         free(s->login);
         buf_fini(&s->pairs);
         return false;

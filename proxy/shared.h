@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct creds;
 struct throttle;
 struct worker;
 
@@ -28,6 +29,7 @@ struct shared {
     atomic_ullong next_id; /* connection ids, clients and servers alike */
     atomic_bool draining;
     atomic_uint running; /* workers whose loop has not ended */
+    struct creds *creds; /* the control thread's; set before any worker runs */
     struct worker **workers;
     unsigned n_workers;
 };
