@@ -84,9 +84,9 @@ bool startup_next(struct slice *at, struct slice *key, struct slice *value)
 
 struct slice startup_get(struct slice parameters, const char *wanted)
 {
-    struct slice key, value;
+    struct slice name = slice_str(wanted), key, value;
     while (startup_next(&parameters, &key, &value))
-        if (slice_is(key, wanted)) return value;
+        if (slice_eq(key, name)) return value;
     return (struct slice){ NULL, 0 };
 }
 
