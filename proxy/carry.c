@@ -34,6 +34,16 @@ static void replace(struct settings **at, struct settings *by)
 
 /* ---- begin and end -------------------------------------------------------------------------- */
 
+/* The route's query_group is set on every server, so that WLM and Redshift's logs show it. */
+static bool want_query_group(struct session *s, struct err *err)
+{
+    struct settings *with = settings_with_text(s->startup, slice_str("query_group"), s->query_group,
+                                               backslash_escapes(s), err);
+    if (!with) return false;
+    replace(&s->startup, with);
+    return true;
+}
+
 bool carry_begin(struct session *s, struct slice pairs, struct err *err)
 {
     enum { PAIRS_MAX = 64 };
@@ -45,6 +55,7 @@ bool carry_begin(struct session *s, struct slice pairs, struct err *err)
     while (n < PAIRS_MAX && params_next(&as_params, &at, &wanted[n].name, &wanted[n].value)) n++;
     s->startup = settings_from_startup(table_of(s), wanted, n, backslash_escapes(s), err);
     if (!s->startup) return false;
+    if (s->query_group.len && !want_query_group(s, err)) return false;
     s->settings = settings_ref(s->startup);
     s->tentative = settings_ref(s->startup);
     return true;

@@ -12,8 +12,10 @@
 #include "proxy/startup_pairs.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
+#include "routing/route.h"
 
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- the welcome ---------------------------------------------------------------------------- */
@@ -54,7 +56,7 @@ static void log_login(const struct session *s, const char *how)
     log_event(s->client.env->log, LOG_INFO, "client.login", LOG_U64("conn", s->client.id),
               LOG_TEXT("from", address_text(&s->client.address, from)),
               LOG_STR("user", s->client.user->name), LOG_TEXT("pool", s->pool->key),
-              LOG_TEXT("mode", how), LOG_END);
+              LOG_TEXT("mode", how), LOG_STR("rule", s->rule), LOG_END);
 }
 
 /* ---- attaching and detaching ---------------------------------------------------------------- */
@@ -189,21 +191,75 @@ void session_pin(struct session *s, const char *why)
               LOG_TEXT("why", why), LOG_END);
 }
 
+static bool take_role(struct session *s)
+{
+    free(s->role_name);
+    s->role_name = strndup(s->client.user->role.at, s->client.user->role.len);
+    if (!s->role_name) return false;
+    s->restricted = judge_is_restricted(s);
+    return true;
+}
+
+static struct match_address match_address_of(const struct address *a)
+{
+    static const enum match_family families[] = {
+        [ADDRESS_UNIX] = FAMILY_NONE, [ADDRESS_V4] = FAMILY_V4, [ADDRESS_V6] = FAMILY_V6
+    };
+    struct match_address m = { .family = families[a->family] };
+    memcpy(m.at, a->bytes, sizeof m.at);
+    return m;
+}
+
+/* The database users that a rule may choose for this role; `slices` has room for them all. */
+static uint32_t db_users_of(const struct realm_role *role, struct slice *slices, uint32_t room)
+{
+    uint32_t n = 0;
+    for (; role && n < role->config->db_users.count && n < room; n++)
+        slices[n] = slice_str(role->config->db_users.items[n]);
+    return n;
+}
+
+static bool route(struct session *s, struct realm_route *route, struct err *err)
+{
+    enum { DB_USERS_MAX = 64 };
+    struct client *c = &s->client;
+    struct slice database = startup_get(client_startup(c), "database"), db_users[DB_USERS_MAX];
+    struct route_facts facts = {
+        .user = c->user->name,
+        .role = c->user->role,
+        .database = database.len ? database : startup_get(client_startup(c), "user"),
+        .application = startup_get(client_startup(c), "application_name"),
+        .query_group = startup_get(client_startup(c), "query_group"),
+        .client = match_address_of(&c->address),
+        .tls = stream_is_tls(&c->stream),
+        .at_s = time(NULL),
+        .db_user = c->user->db_user,
+        .db_users = db_users,
+        .db_user_count = db_users_of(judge_role(s), db_users, DB_USERS_MAX),
+    };
+    return realm_route(c->realm, &facts, route, err);
+}
+
 /* What the client asks for, and the pool that has it. `wishes` for the caller to free. */
-static bool choose(struct session *s, struct startup_wishes *wishes, struct pool_setup *setup)
+static bool choose(struct session *s, struct startup_wishes *wishes, struct pool_setup *setup,
+                   struct err *err)
 {
     struct client *c = &s->client;
-    struct slice database = startup_get(client_startup(c), "database");
-    if (database.len == 0) database = startup_get(client_startup(c), "user");
-    if (!startup_wishes(client_startup(c), wishes)) return false;
+    struct realm_route to;
+    *wishes = (struct startup_wishes){ 0 };
+    if (!take_role(s)) return err_set(err, ERR_OUT_OF_MEMORY, "");
+    if (!route(s, &to, err)) return false;
+    if (!startup_wishes(client_startup(c), wishes)) return err_set(err, ERR_OUT_OF_MEMORY, "");
+    s->rule = to.rule;
+    s->query_group = to.query_group;
     *setup = (struct pool_setup){
         .realm = c->realm,
-        .cluster = &c->realm->clusters[0],
-        .database = database,
-        .db_user = c->user->db_user,
+        .cluster = to.cluster,
+        .database = to.database,
+        .db_user = to.db_user,
         .role = c->user->role,
         .protocol_version = wishes->version,
-        .settings = c->realm->config->pool,
+        .settings = *to.pool,
     };
     return true;
 }
@@ -235,14 +291,6 @@ static void gather_statements(struct session *s)
         (uint32_t)s->client.realm->config->limits.statement_bytes + MESSAGE_HEADER + 1;
 }
 
-static bool take_role(struct session *s)
-{
-    s->role_name = strndup(s->client.user->role.at, s->client.user->role.len);
-    if (!s->role_name) return false;
-    s->restricted = judge_is_restricted(s);
-    return true;
-}
-
 static void enter_pool(struct session *s, const struct pool_setup *setup,
                        struct startup_wishes *wishes)
 {
@@ -251,7 +299,7 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
     log_ignored(s, wishes);
     s->keeps_server = setup->settings.mode == CONFIG_POOL_SESSION;
     s->pool = worker_pool(c->env->worker, setup);
-    if (!s->pool || !take_role(s)) {
+    if (!s->pool) {
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(c, &err);
         return;
@@ -291,11 +339,10 @@ static void join(struct session *s)
     struct pool_setup setup;
     struct err err;
     struct worker *here = s->client.env->worker;
-    if (choose(s, &wishes, &setup)) {
+    if (choose(s, &wishes, &setup, &err)) {
         struct worker *there = worker_of_pool(here, &setup);
         if (there == here || !move_to(s, there)) enter_pool(s, &setup, &wishes);
     } else {
-        err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(&s->client, &err);
     }
     buf_fini(&wishes.pairs);
@@ -325,6 +372,7 @@ static void on_closed(struct client *c)
 {
     struct session *s = session_of(c);
     if (s->moved) {
+        free(s->role_name);
         free(s);
         return;
     }

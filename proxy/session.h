@@ -37,9 +37,10 @@ struct session {
     const struct realm_role *role;
     uint64_t role_realm;
     char *role_name;
-    struct buf cursors;     /* names of cursors that were declared, of restricted roles */
-    uint32_t decisions;     /* refusals so far, for their ids */
-    struct stmt_book *book; /* prepared statements; NULL: none yet */
+    struct slice rule, query_group; /* of the route; into the realm's table */
+    struct buf cursors;             /* names of cursors that were declared, of restricted roles */
+    uint32_t decisions;             /* refusals so far, for their ids */
+    struct stmt_book *book;         /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
     bool pin_is_fresh;     /* by the request under way, which alone is under way */
     const char *pinned;    /* why it keeps its server; NULL: it does not */

@@ -140,6 +140,7 @@ struct pool *worker_pool(struct worker *w, const struct pool_setup *setup)
     struct buf key = { 0 };
     pool_key(setup, &key);
     struct pool *p = key.failed ? NULL : map_get(&w->pools, buf_slice(&key));
+    if (p) p->settings = setup->settings; /* the route's, as they are now */
     if (!p && !key.failed) {
         p = pool_new(&w->env, session_pool_events(), setup, buf_slice(&key));
         if (p && !map_put(&w->pools, slice_str(p->key), p)) {
