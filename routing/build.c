@@ -20,15 +20,15 @@ struct route_builder {
     struct map texts; /* every text once: clusters and roles repeat in thousands of rules */
     struct map_seed share_seed;
     struct values rules, zones;
-    uint32_t expressions;
-    bool failed; /* memory ran out */
+    uint32_t expression_count; /* of all rules */
+    bool failed;               /* memory ran out */
 
     /* the current rule */
     struct rule rule;
     uint8_t flags, weekdays;
     uint32_t share_ppm;
     bool has_share;
-    struct values names[ROUTE_CONDITIONS], networks, hours, regexes, patterns, to, local_answers;
+    struct values names[ROUTE_CONDITIONS], networks, hours, expressions, to, local_answers;
 };
 
 static void *values_add(struct route_builder *b, struct values *v, size_t size)
@@ -108,40 +108,42 @@ struct route_builder *route_builder_new(struct map_seed share_seed)
     return b;
 }
 
-static void drop_regexes(struct route_builder *b)
+static void drop_expressions(struct route_builder *b)
 {
-    struct regex **at = b->regexes.at;
-    for (uint32_t i = 0; i < b->regexes.count; i++) regex_free(at[i]);
-    b->regexes.count = 0;
+    struct expression *at = b->expressions.at;
+    for (uint32_t i = 0; i < b->expressions.count; i++) regex_free(at[i].regex);
+    b->expressions.count = 0;
 }
 
 void route_builder_free(struct route_builder *b)
 {
     if (!b) return;
-    drop_regexes(b);
+    drop_expressions(b);
     if (b->table) {
         b->table->rules = b->rules.at;
         b->table->count = b->rules.count;
         route_table_unref(b->table);
     }
     map_fini(&b->texts);
-    struct values *const all[] = { &b->rules,   &b->zones,    &b->networks, &b->hours,
-                                   &b->regexes, &b->patterns, &b->to,       &b->local_answers };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]->at);
+    free(b->rules.at);
+    free(b->zones.at);
+    free(b->networks.at);
+    free(b->hours.at);
+    free(b->expressions.at);
+    free(b->to.at);
+    free(b->local_answers.at);
     for (int c = 0; c < ROUTE_CONDITIONS; c++) free(b->names[c].at);
     free(b);
 }
 
 bool route_builder_rule(struct route_builder *b, struct slice id, uint32_t line, struct err *e)
 {
-    drop_regexes(b);
+    drop_expressions(b);
     b->rule = (struct rule){ .line = line, .is_login = true };
     b->flags = b->weekdays = 0;
     b->has_share = false;
     b->share_ppm = 0;
-    struct values *const all[] = { &b->networks, &b->hours, &b->patterns, &b->to,
-                                   &b->local_answers };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) all[i]->count = 0;
+    b->networks.count = b->hours.count = b->to.count = b->local_answers.count = 0;
     for (int c = 0; c < ROUTE_CONDITIONS; c++) b->names[c].count = 0;
     if (b->rules.count == ROUTE_RULES_MAX)
         return err_set(e, ERR_INVALID_VALUE, "more than %d rules", ROUTE_RULES_MAX);
@@ -179,21 +181,18 @@ static bool when_name(struct route_builder *b, enum route_condition c, struct sl
 
 static bool when_expression(struct route_builder *b, struct slice value, struct err *e)
 {
-    if (b->expressions == ROUTE_EXPRESSIONS_MAX)
+    if (b->expression_count == ROUTE_EXPRESSIONS_MAX)
         return err_set(e, ERR_INVALID_VALUE, "more than %d regular expressions in all",
                        ROUTE_EXPRESSIONS_MAX);
     struct regex *r = regex_new(value, e);
     if (!r) return false;
-    struct regex **at = values_add(b, &b->regexes, sizeof *at);
+    struct expression *at = values_add(b, &b->expressions, sizeof *at);
     if (!at) {
         regex_free(r);
         return out_of_memory(b, e);
     }
-    *at = r;
-    b->expressions++;
-    struct slice *pattern = values_add(b, &b->patterns, sizeof *pattern);
-    if (!pattern) return out_of_memory(b, e);
-    *pattern = intern(b, value);
+    *at = (struct expression){ r, intern(b, value) };
+    b->expression_count++;
     return !b->failed || out_of_memory(b, e);
 }
 
@@ -403,10 +402,9 @@ static bool condition_make(struct route_builder *b, enum route_condition name, s
         c->share.ppm = b->share_ppm;
         return b->has_share;
     case EXPRESSIONS:
-        c->expressions.at = keep(b, &b->regexes, sizeof(struct regex *));
-        c->expressions.patterns = keep(b, &b->patterns, sizeof(struct slice));
-        c->expressions.count = b->regexes.count;
-        return c->expressions.at && c->expressions.patterns;
+        c->expressions.at = keep(b, &b->expressions, sizeof(struct expression));
+        c->expressions.count = b->expressions.count;
+        return c->expressions.at != NULL;
     }
     return false;
 }
@@ -432,7 +430,7 @@ bool route_builder_end(struct route_builder *b, struct err *e)
     struct rule *at = values_add(b, &b->rules, sizeof *at);
     if (!at) return out_of_memory(b, e);
     *at = *r;
-    b->regexes.count = 0; /* the rule owns them now */
+    b->expressions.count = 0; /* the rule owns them now */
     return true;
 }
 

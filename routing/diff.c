@@ -207,36 +207,32 @@ static int group_order(const struct row *a, const struct row *b)
     return order ? order : slice_order(a->change, b->change);
 }
 
-static int by_group(const void *a, const void *b)
-{
-    const struct row *const *x = a, *const *y = b;
-    return group_order(*x, *y);
-}
+static int by_group(const void *a, const void *b) { return group_order(a, b); }
 
 static int by_count(const void *a, const void *b)
 {
-    const struct row *const *x = a, *const *y = b;
-    if ((*x)->group_count != (*y)->group_count)
-        return (*x)->group_count > (*y)->group_count ? -1 : 1;
-    int order = group_order(*x, *y);
+    const struct row *x = a, *y = b;
+    if (x->group_count != y->group_count) return x->group_count > y->group_count ? -1 : 1;
+    int order = group_order(x, y);
     if (order) return order;
-    if ((*x)->count != (*y)->count) return (*x)->count > (*y)->count ? -1 : 1;
-    return slice_order((*x)->fingerprint, (*y)->fingerprint);
+    if (x->count != y->count) return x->count > y->count ? -1 : 1;
+    return slice_order(x->fingerprint, y->fingerprint);
 }
 
-/* All rows, groups together, the largest group first. NULL when there are none, or no memory. */
-static struct row **sorted(struct diff *d)
+/* Copies of all rows, groups together, the largest group first. NULL: none, or no memory. */
+static struct row *sorted(const struct diff *d)
 {
-    struct row **rows = d->rows.count ? calloc(d->rows.count, sizeof *rows) : NULL;
+    struct row *rows = d->rows.count ? calloc(d->rows.count, sizeof *rows) : NULL;
     uint32_t at = 0, n = 0;
     if (!rows) return NULL;
-    for (struct row *r = map_next(&d->rows, &at); r; r = map_next(&d->rows, &at)) rows[n++] = r;
+    for (const struct row *r = map_next(&d->rows, &at); r; r = map_next(&d->rows, &at))
+        rows[n++] = *r;
     qsort(rows, n, sizeof *rows, by_group);
     for (uint32_t i = 0, end; i < n; i = end) {
         uint64_t sum = 0;
-        for (end = i; end < n && group_order(rows[i], rows[end]) == 0; end++)
-            sum += rows[end]->count;
-        for (uint32_t j = i; j < end; j++) rows[j]->group_count = sum;
+        for (end = i; end < n && group_order(&rows[i], &rows[end]) == 0; end++)
+            sum += rows[end].count;
+        for (uint32_t j = i; j < end; j++) rows[j].group_count = sum;
     }
     qsort(rows, n, sizeof *rows, by_count);
     return rows;
@@ -244,10 +240,10 @@ static struct row **sorted(struct diff *d)
 
 static struct slice rule_text(struct slice id) { return id.len ? id : slice_str("(no rule)"); }
 
-void diff_text(struct diff *d, uint32_t most, struct buf *out)
+void diff_text(const struct diff *d, uint32_t most, struct buf *out)
 {
     const struct diff_totals *t = &d->totals;
-    struct row **rows = sorted(d);
+    struct row *rows = sorted(d);
     buf_addf(
         out,
         "%llu decisions: %llu the same, %llu by another rule to the same effect, %llu differ\n",
@@ -260,8 +256,8 @@ void diff_text(struct diff *d, uint32_t most, struct buf *out)
                  (unsigned long long)t->regex_limit_hits);
     uint32_t shown = 0;
     for (uint32_t i = 0; rows && i < d->rows.count; i++) {
-        const struct row *r = rows[i];
-        bool begins = i == 0 || group_order(r, rows[i - 1]) != 0;
+        const struct row *r = &rows[i];
+        bool begins = i == 0 || group_order(r, &rows[i - 1]) != 0;
         if (begins) {
             shown = 0;
             struct slice before = rule_text(r->before), after = rule_text(r->after);
@@ -283,10 +279,10 @@ static void json_field(struct buf *out, const char *name, struct slice value)
     json_quote(out, value);
 }
 
-void diff_json(struct diff *d, struct buf *out)
+void diff_json(const struct diff *d, struct buf *out)
 {
     const struct diff_totals *t = &d->totals;
-    struct row **rows = sorted(d);
+    struct row *rows = sorted(d);
     buf_addf(out,
              "{\"decisions\":%llu,\"same\":%llu,\"other_rule\":%llu,\"differ\":%llu,"
              "\"unreadable\":%llu,\"regex_limit_hits\":%llu,\"not_listed\":%llu,\"differences\":[",
@@ -295,7 +291,7 @@ void diff_json(struct diff *d, struct buf *out)
              (unsigned long long)t->unreadable, (unsigned long long)t->regex_limit_hits,
              (unsigned long long)t->not_listed);
     for (uint32_t i = 0; rows && i < d->rows.count; i++) {
-        const struct row *r = rows[i];
+        const struct row *r = &rows[i];
         buf_add_str(out, i ? ",{" : "{");
         json_field(out, "before", r->before);
         buf_add_u8(out, ',');

@@ -32,7 +32,7 @@ bool diff_add_line(struct diff *d, struct slice line);
 const struct diff_totals *diff_totals(const struct diff *d);
 
 /* The report, most frequent differences first; of fingerprints the `most` first of each. */
-void diff_text(struct diff *d, uint32_t most, struct buf *out);
-void diff_json(struct diff *d, struct buf *out);
+void diff_text(const struct diff *d, uint32_t most, struct buf *out);
+void diff_json(const struct diff *d, struct buf *out);
 
 #endif

@@ -127,7 +127,7 @@ void explain_wants(const struct route_table *table, uint32_t rule, enum route_co
     case EXPRESSIONS:
         count = c->expressions.count;
         for (i = 0; i < count && i < SHOWN; i++)
-            add_quoted(out, c->expressions.patterns[i], i == 0);
+            add_quoted(out, c->expressions.at[i].pattern, i == 0);
         break;
     }
     if (count > SHOWN) buf_addf(out, ", and %u more", count - SHOWN);

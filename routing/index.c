@@ -319,8 +319,9 @@ static bool places_of(struct filer *f, const struct filing *filing)
     f->place_count = 0;
     if (filing->depth == 0) return place_add(f, 0, 0);
     struct index_group g = group_of(filing);
-    const struct side *further[INDEX_DEPTH - 1] = { 0 };
-    for (unsigned d = 0; d < g.depth; d++)
+    const struct side *further[INDEX_DEPTH - 1] = { filing->sides, filing->sides };
+    unsigned depth = g.depth < INDEX_DEPTH ? g.depth : INDEX_DEPTH - 1;
+    for (unsigned d = 0; d < depth; d++)
         for (unsigned s = 1; s < filing->depth; s++)
             if (filing->sides[s].name == g.conditions[d]) further[d] = &filing->sides[s];
     for (uint32_t i = 0; i < filing->sides[0].count; i++) {
@@ -328,10 +329,10 @@ static bool places_of(struct filer *f, const struct filing *filing)
         unsigned d;
         do {
             uint64_t h = place_hash(term, g.mask);
-            for (d = 0; d < g.depth; d++) h = mix(h, further[d]->terms[at[d]]);
+            for (d = 0; d < depth; d++) h = mix(h, further[d]->terms[at[d]]);
             if (!place_add(f, h, term)) return false;
-            for (d = 0; d < g.depth && ++at[d] == further[d]->count; d++) at[d] = 0;
-        } while (d < g.depth);
+            for (d = 0; d < depth && ++at[d] == further[d]->count; d++) at[d] = 0;
+        } while (d < depth);
     }
     return true;
 }
@@ -380,12 +381,12 @@ static bool may_deepen(const struct filing *filing, unsigned depth)
 /* Gives each rule the least depth at which its fullest place holds few. */
 static bool choose_depths(struct filer *f)
 {
-    for (uint8_t depth = 1; depth <= INDEX_DEPTH; depth++) {
+    for (unsigned depth = 1; depth <= INDEX_DEPTH; depth++) {
         for (uint32_t i = 0; i < f->count; i++) {
             struct filing *filing = &f->filings[i];
             filing->done = filing->done || !may_deepen(filing, depth);
             if (filing->done) continue;
-            filing->depth = depth;
+            filing->depth = (uint8_t)depth;
             if (!places_of(f, filing)) return false;
             for (size_t p = 0; p < f->place_count; p++)
                 if (!tally_add(f, f->places[p].hash)) return false;

@@ -150,7 +150,7 @@ void route_table_unref(const struct route_table *table)
             const struct condition *when = &t->rules[i].when[c];
             if (condition_kind(when->name) != EXPRESSIONS) continue;
             for (uint32_t n = 0; n < when->expressions.count; n++)
-                regex_free(when->expressions.at[n]);
+                regex_free(when->expressions.at[n].regex);
         }
     lexicon_fini(&t->lexicon);
     arena_fini(&t->arena);

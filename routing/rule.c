@@ -66,7 +66,8 @@ static bool expressions_find(const struct condition *c, struct view *v)
         return false;
     }
     for (uint32_t i = 0; i < c->expressions.count; i++) {
-        enum regex_result found = regex_run(c->expressions.at[i], v->scratch, v->statement->text);
+        enum regex_result found =
+            regex_run(c->expressions.at[i].regex, v->scratch, v->statement->text);
         if (found == REGEX_YES) return true;
         v->regex_limit_hits += found == REGEX_LIMIT;
     }
@@ -132,7 +133,7 @@ static bool expressions_cover(const struct condition *outer, const struct condit
     for (uint32_t i = 0; i < inner->expressions.count; i++) {
         bool covered = false;
         for (uint32_t o = 0; o < outer->expressions.count && !covered; o++)
-            covered = slice_eq(outer->expressions.patterns[o], inner->expressions.patterns[i]);
+            covered = slice_eq(outer->expressions.at[o].pattern, inner->expressions.at[i].pattern);
         if (!covered) return false;
     }
     return true;

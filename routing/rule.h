@@ -14,6 +14,11 @@ enum condition_kind { FLAG, NAMES, NETWORKS, WEEKDAYS, HOURS, SHARE, VERBS, EXPR
 
 enum { FLAG_FALSE = 1, FLAG_TRUE = 2 };
 
+struct expression {
+    struct regex *regex;
+    struct slice pattern;
+};
+
 struct condition {
     enum route_condition name;
     union {
@@ -33,8 +38,7 @@ struct condition {
             uint32_t ppm;
         } share;
         struct {
-            struct regex *const *at;
-            const struct slice *patterns;
+            const struct expression *at;
             uint32_t count;
         } expressions;
     };

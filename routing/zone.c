@@ -203,7 +203,7 @@ static void block_read(struct reader *r, const struct counts *n, size_t wide, st
     struct slice types = take(r, (size_t)n->type * 6);
     take(r, n->chars + n->standard + n->utc);
     if (r->bad) return;
-    int32_t offsets[256];
+    int32_t offsets[256] = { 0 };
     for (uint32_t i = 0; i < n->type; i++) {
         offsets[i] = (int32_t)big_endian(slice_of(types.at + (size_t)i * 6, 4));
         if (offsets[i] < -26 * 3600 || offsets[i] > 26 * 3600) r->bad = true;

@@ -70,7 +70,7 @@ static void ask(const struct route_table *t, const struct rule *r)
         } else if (kind == NETWORKS) {
             f.client = c->networks.at[0].base;
         } else if (kind == EXPRESSIONS) {
-            s.text = c->expressions.patterns[0];
+            s.text = c->expressions.at[0].pattern;
         } else if (kind == FLAG) {
             f.tls = c->flags & FLAG_TRUE;
         }
