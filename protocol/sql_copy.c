@@ -202,6 +202,32 @@ bool sql_read_copy(struct sql_reader *r)
     return read_asked(r, SQL_NEED_COPY_FROM) && read_options(r, COPY);
 }
 
+/* Reads `text`, the query without its quotes, as one SELECT with a reader of its own. */
+static bool read_inner_query(struct sql_reader *r, struct slice text)
+{
+    SCRATCH struct sql_cte cte[SQL_CTES];
+    struct sql_reader inner = { .policy = r->policy,
+                                .cte = cte,
+                                .kind = r->kind,
+                                .statement = r->statement,
+                                .depth = r->depth,
+                                .unload = true,
+                                .inner = true,
+                                .inner_at = r->lex.token.at };
+    sql_lex_init(&inner.lex, text);
+    bool ok = is_query_head(inner.lex.token) || at_kind(&inner, '(');
+    if (!ok) refuse(&inner, SQL_REFUSED_UNLOAD_QUERY);
+    ok = ok && sql_read_query(&inner, NULL);
+    while (ok && accept(&inner, ';')) {
+    }
+    if (ok && !at_kind(&inner, SQL_END)) ok = refuse(&inner, SQL_REFUSED_UNLOAD_QUERY);
+    if (inner.lex.flags) sql_lex_flag(&r->lex, (enum sql_lex_flag)inner.lex.flag, inner.inner_at);
+    if (!ok) return refuse(r, inner.refusal);
+    if (inner.relations > 0) return true;
+    struct sql_need n = { .what = SQL_NEED_VERB, .verb = SQL_VERB_UNLOAD, .at = inner.inner_at };
+    return sql_ask(r, &n);
+}
+
 /* Looks into the query, which is a literal: unwrapped, it is read like any other. */
 static bool read_unloaded(struct sql_reader *r)
 {
@@ -210,7 +236,7 @@ static bool read_unloaded(struct sql_reader *r)
     if (!at_kind(r, SQL_STRING) || (r->lex.token.bits & SQL_TOKEN_BACKSLASH) ||
         !sql_token_literal(token_text(r), query, sizeof query, &len))
         return refuse(r, SQL_REFUSED_UNLOAD_QUERY);
-    if (!sql_read_inner_query(r, slice_of(query, len))) return false;
+    if (!read_inner_query(r, slice_of(query, len))) return false;
     sql_lex_next(&r->lex);
     return true;
 }

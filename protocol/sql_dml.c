@@ -1,4 +1,4 @@
-/* INSERT, UPDATE, DELETE, MERGE. Source: Redshift Developer Guide. */
+/* INSERT, UPDATE, DELETE, MERGE, and SELECT as a statement. Source: Redshift Developer Guide. */
 #include "protocol/sql_reader.h"
 
 /* A value of INSERT or UPDATE: an expression, or DEFAULT. */
@@ -118,4 +118,42 @@ bool sql_read_merge(struct sql_reader *r)
     while (accept_word(r, SQL_WORD_WHEN))
         if (!read_when(r)) return false;
     return true;
+}
+
+/* ---- SELECT ------------------------------------------------------------------------------------
+ */
+
+/* UPDATE, DELETE and queries, the three that WITH may lead in. */
+static bool read_with_body(struct sql_reader *r)
+{
+    if (accept_word(r, SQL_WORD_UPDATE)) {
+        r->kind = SQL_KIND_UPDATE;
+        return sql_read_update(r);
+    }
+    if (accept_word(r, SQL_WORD_DELETE)) {
+        r->kind = SQL_KIND_DELETE;
+        return sql_read_delete(r);
+    }
+    return sql_read_query(r, NULL);
+}
+
+/* What WITH leads in is seen only behind it. */
+bool sql_read_select(struct sql_reader *r, bool into)
+{
+    r->kind = SQL_KIND_SELECT;
+    if (at_word(r, SQL_WORD_WITH) && !sql_read_with(r)) return false;
+    r->into_allowed = into;
+    return at_word(r, SQL_WORD_WITH) ? refuse_syntax(r) : read_with_body(r);
+}
+
+bool sql_read_plannable(struct sql_reader *r)
+{
+    if (accept_word(r, SQL_WORD_INSERT)) return sql_read_insert(r);
+    if (accept_word(r, SQL_WORD_UPDATE)) return sql_read_update(r);
+    if (accept_word(r, SQL_WORD_DELETE)) return sql_read_delete(r);
+    if (!is_query_head(r->lex.token) && !at_kind(r, '(')) return refuse(r, SQL_REFUSED_STATEMENT);
+    const enum sql_kind kind = r->kind;
+    const bool ok = sql_read_select(r, false);
+    r->kind = kind;
+    return ok;
 }

@@ -324,15 +324,19 @@ static bool read_field(struct sql_reader *r, bool of_column)
     return (of_column && !suspect) || sql_ask_name(r, SQL_NEED_FUNCTION, &name);
 }
 
+/* A subscript is a number or parameter, no more: Redshift also takes [ and ] for quotes of a name,
+ * and then a literal between them would be none. */
+static bool read_subscript(struct sql_reader *r)
+{
+    return (accept(r, SQL_NUMBER) || expect(r, SQL_PARAM)) && expect(r, ']');
+}
+
 /* [index], .field, ::type, as many as there are */
 static bool read_postfix(struct sql_reader *r, bool of_column)
 {
     for (;;) {
-        if (at_kind(r, '[')) {
-            if (!enter(r)) return false;
-            sql_lex_next(&r->lex);
-            if (!sql_read_expr(r) || !expect(r, ']')) return false;
-            leave(r);
+        if (accept(r, '[')) {
+            if (!read_subscript(r)) return false;
         } else if (accept(r, '.')) {
             if (!read_field(r, of_column)) return false;
         } else if (accept(r, SQL_CAST)) {
@@ -349,6 +353,7 @@ static bool read_name_operand(struct sql_reader *r)
 {
     struct sql_name name = { .at = r->lex.token.at };
     enum sql_word word = (enum sql_word)r->lex.token.word;
+    bool deep = false; /* into a SUPER value: more parts than a function's name can have */
     if (!add_part(r, &name)) return false;
     while (accept(r, '.')) {
         word = SQL_WORD_NONE;
@@ -356,8 +361,15 @@ static bool read_name_operand(struct sql_reader *r)
             note_bare(r, name.at);
             return true;
         }
-        if (!is_part(r) || !add_part(r, &name)) return refuse_syntax(r);
+        if (!is_part(r)) return refuse_syntax(r);
+        if (name.count < SQL_NAME_PARTS) {
+            add_part(r, &name);
+        } else {
+            deep = true;
+            sql_lex_next(&r->lex);
+        }
     }
+    if (deep && at_kind(r, '(')) return refuse_syntax(r);
     if (at_kind(r, '(')) return read_call(r, &name, word) && read_postfix(r, false);
     if (at_kind(r, SQL_STRING)) return refuse_at(r, SQL_REFUSED_TYPE, name.at);
     note_bare(r, name.at);

@@ -130,19 +130,13 @@ static inline bool read_close(struct sql_reader *r)
     return expect(r, ')');
 }
 
-/* ---- sql_stmt.c: what is needed ------------------------------------------------------------ */
+/* ---- sql_reader.c: what is needed ------------------------------------------------------------ */
 
 /* Asks the policy; fills in statement and kind. */
 bool sql_ask(struct sql_reader *r, struct sql_need *n);
 bool sql_ask_name(struct sql_reader *r, enum sql_need_kind what, const struct sql_name *name);
 /* Asks for `verb` on `name`, which refuses quoted capitals whose meaning is unknown. */
 bool sql_ask_object(struct sql_reader *r, enum sql_verb verb, const struct sql_name *name);
-
-/* SELECT, INSERT, UPDATE or DELETE, as PREPARE and EXPLAIN take them. */
-bool sql_read_plannable(struct sql_reader *r);
-
-/* Reads `text`, the decoded query of an UNLOAD, as one SELECT with the needs of `r`. */
-bool sql_read_inner_query(struct sql_reader *r, struct slice text);
 
 /* ---- sql_expr.c ---------------------------------------------------------------------------- */
 
@@ -184,6 +178,10 @@ bool sql_read_insert(struct sql_reader *r); /* sql_dml.c */
 bool sql_read_update(struct sql_reader *r);
 bool sql_read_delete(struct sql_reader *r);
 bool sql_read_merge(struct sql_reader *r);
+/* A query, or UPDATE or DELETE behind WITH; `into`: SELECT may make a table. */
+bool sql_read_select(struct sql_reader *r, bool into);
+/* SELECT, INSERT, UPDATE or DELETE, as PREPARE and EXPLAIN take them. */
+bool sql_read_plannable(struct sql_reader *r);
 bool sql_read_copy(struct sql_reader *r); /* sql_copy.c */
 bool sql_read_unload(struct sql_reader *r);
 bool sql_read_create(struct sql_reader *r); /* sql_ddl.c */

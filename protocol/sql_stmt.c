@@ -1,72 +1,7 @@
 #include "protocol/sql_stmt.h"
 #include "protocol/sql_reader.h"
 
-/* ---- asking -------------------------------------------------------------------------------- */
-
-bool sql_ask(struct sql_reader *r, struct sql_need *n)
-{
-    n->kind = r->kind;
-    n->statement = r->statement;
-    if (r->inner) n->at = r->inner_at;
-    if (r->policy->need(r->policy->context, n)) return true;
-    return refuse_at(r, SQL_REFUSED_POLICY, n->at);
-}
-
-bool sql_ask_name(struct sql_reader *r, enum sql_need_kind what, const struct sql_name *name)
-{
-    struct sql_need n = { .what = what, .at = name->at, .name = *name };
-    return sql_ask(r, &n);
-}
-
-bool sql_ask_object(struct sql_reader *r, enum sql_verb verb, const struct sql_name *name)
-{
-    if (name->quoted_capital && r->policy->letters == SQL_CASE_UNKNOWN)
-        return refuse_at(r, SQL_REFUSED_QUOTED_CAPITALS, name->at);
-    struct sql_need n = { .what = SQL_NEED_OBJECT, .verb = verb, .at = name->at, .name = *name };
-    if (verb != SQL_VERB_SELECT) return sql_ask(r, &n);
-    r->relations++;
-    if (!sql_ask(r, &n) || !r->unload) return !r->refusal;
-    n.verb = SQL_VERB_UNLOAD;
-    return sql_ask(r, &n);
-}
-
 /* ---- one statement ------------------------------------------------------------------------- */
-
-/* UPDATE, DELETE and queries, the three that WITH may lead in. */
-static bool read_with_body(struct sql_reader *r)
-{
-    if (accept_word(r, SQL_WORD_UPDATE)) {
-        r->kind = SQL_KIND_UPDATE;
-        return sql_read_update(r);
-    }
-    if (accept_word(r, SQL_WORD_DELETE)) {
-        r->kind = SQL_KIND_DELETE;
-        return sql_read_delete(r);
-    }
-    return sql_read_query(r, NULL);
-}
-
-/* A query of its own, WITH and all. Where WITH leads in an UPDATE or DELETE is seen only behind it.
- */
-static bool read_select(struct sql_reader *r, bool into)
-{
-    r->kind = SQL_KIND_SELECT;
-    if (at_word(r, SQL_WORD_WITH) && !sql_read_with(r)) return false;
-    r->into_allowed = into;
-    return at_word(r, SQL_WORD_WITH) ? refuse_syntax(r) : read_with_body(r);
-}
-
-bool sql_read_plannable(struct sql_reader *r)
-{
-    if (accept_word(r, SQL_WORD_INSERT)) return sql_read_insert(r);
-    if (accept_word(r, SQL_WORD_UPDATE)) return sql_read_update(r);
-    if (accept_word(r, SQL_WORD_DELETE)) return sql_read_delete(r);
-    if (!is_query_head(r->lex.token) && !at_kind(r, '(')) return refuse(r, SQL_REFUSED_STATEMENT);
-    const enum sql_kind kind = r->kind;
-    const bool ok = read_select(r, false);
-    r->kind = kind;
-    return ok;
-}
 
 static const struct statement {
     enum sql_word word;
@@ -106,7 +41,7 @@ static const struct statement {
 
 static bool read_by_word(struct sql_reader *r)
 {
-    if (is_query_head(r->lex.token) || at_kind(r, '(')) return read_select(r, true);
+    if (is_query_head(r->lex.token) || at_kind(r, '(')) return sql_read_select(r, true);
     const uint16_t word = r->lex.token.word;
     for (size_t i = 0; word && i < sizeof statements / sizeof *statements; i++) {
         if (statements[i].word != word) continue;
@@ -131,31 +66,6 @@ static bool read_statement(struct sql_reader *r)
 }
 
 /* ---- the message --------------------------------------------------------------------------- */
-
-bool sql_read_inner_query(struct sql_reader *r, struct slice text)
-{
-    SCRATCH struct sql_cte cte[SQL_CTES];
-    struct sql_reader inner = { .policy = r->policy,
-                                .cte = cte,
-                                .kind = r->kind,
-                                .statement = r->statement,
-                                .depth = r->depth,
-                                .unload = true,
-                                .inner = true,
-                                .inner_at = r->lex.token.at };
-    sql_lex_init(&inner.lex, text);
-    bool ok = is_query_head(inner.lex.token) || at_kind(&inner, '(');
-    if (!ok) refuse(&inner, SQL_REFUSED_UNLOAD_QUERY);
-    ok = ok && sql_read_query(&inner, NULL);
-    while (ok && accept(&inner, ';')) {
-    }
-    if (ok && !at_kind(&inner, SQL_END)) ok = refuse(&inner, SQL_REFUSED_UNLOAD_QUERY);
-    if (inner.lex.flags) sql_lex_flag(&r->lex, (enum sql_lex_flag)inner.lex.flag, inner.inner_at);
-    if (!ok) return refuse(r, inner.refusal);
-    if (inner.relations > 0) return true;
-    struct sql_need n = { .what = SQL_NEED_VERB, .verb = SQL_VERB_UNLOAD, .at = inner.inner_at };
-    return sql_ask(r, &n);
-}
 
 bool sql_stmt_read(struct slice text, const struct sql_policy *policy, struct sql_reading *reading)
 {

@@ -11,8 +11,9 @@ enum sql_verb {
     SQL_VERB_COUNT
 };
 
-/* A set of verbs is a uint32_t of 1 << verb. */
-#define SQL_VERBS_ALL ((1U << SQL_VERB_COUNT) - 1)
+/* A set of verbs is a uint32_t of 1 << verb. The word ALL is all of them and a bit of its own:
+ * naming each does not make a role unrestricted. */
+#define SQL_VERBS_ALL ((2U << SQL_VERB_COUNT) - 1)
 
 const char *sql_verb_name(enum sql_verb verb); /* "INSERT" */
 

@@ -104,6 +104,8 @@ static void all_on_everything_is_not_read(void **state)
     assert_int_equal(judge(g, NULL, "'no SQL at all"), GRANTS_UNRESTRICTED);
     assert_int_equal(judge(role_of(none, "*.*", SQL_VERBS_ALL), NULL, "CREATE USER x"),
                      GRANTS_STATEMENT);
+    assert_int_equal(judge(role_of(none, "*", (1U << SQL_VERB_COUNT) - 1), NULL, "CREATE USER x"),
+                     GRANTS_STATEMENT);
 }
 
 static void too_long_a_statement(void **state)

@@ -192,7 +192,7 @@ static void depth_is_bounded(void **state)
                                             { "(SELECT ", "1", ")" },
                                             { "CASE WHEN ", "TRUE", " THEN 1 END" },
                                             { "1 IN (", "1", ")" },
-                                            { "'a'[", "1", "]" } };
+                                            { "(1, ", "1", ")" } };
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         assert_true(read_nested(forms[i][0], forms[i][1], forms[i][2], 100));
         assert_true(read_nested(forms[i][0], forms[i][1], forms[i][2], SQL_DEPTH));
