@@ -5,10 +5,12 @@
 #include "protocol/backend.h"
 #include "protocol/startup.h"
 #include "protocol/wire.h"
+#include "proxy/iam_door.h"
 #include "proxy/io/offload.h"
 #include "proxy/random.h"
 #include "proxy/realm.h"
 #include "proxy/shared.h"
+#include "proxy/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +29,8 @@ struct login {
     struct slice parameters, user_name;
     struct verify *verify;
     struct offload derive;
+    struct iam_ask *ask; /* about its token; NULL: none */
+    struct err reason;   /* why it failed, where the client may know; code 0: it may not */
     uint8_t binding[TLS_END_POINT_BYTES];
     uint16_t minor;
     bool asked_ssl, asked_gss, direct, deriving, failed, announced;
@@ -88,6 +92,8 @@ static void do_nothing(struct client *c, void *arg)
 static void login_free(struct login *l)
 {
     if (!l) return;
+    if (l->ask) iam_ask_cancel(l->ask);
+    l->ask = NULL;
     if (l->deriving) {
         /* A derivation cannot be stopped; it frees the login when it is over. */
         l->derive.owner = NULL;
@@ -379,6 +385,11 @@ static void say_failed(struct client *c)
     struct err err;
     char user[64];
     struct slice name = c->login->user_name;
+    if (c->login->reason.code) {
+        err = c->login->reason; /* the refusal frees the login */
+        client_refuse(c, &err);
+        return;
+    }
     /* One sentence for every reason: it must not tell who exists. */
     snprintf(user, sizeof user, "%.*s", name.len < 63 ? (int)name.len : 63, name.at);
     err_set(&err, ERR_LOGIN_FAILED, "authentication failed for user \"%s\"", user);
@@ -469,6 +480,56 @@ static void on_derived(struct offload *o)
     announce(c);
 }
 
+/* ---- IAM tokens ----------------------------------------------------------------------------- */
+
+static void token_refused(struct client *c, const struct iam_refusal *refusal)
+{
+    log_event(c->env->log, LOG_INFO, "client.token_refused", LOG_U64("conn", c->id),
+              LOG_TEXT("why", refusal->reason), LOG_END);
+    if (refusal->client.code == ERR_LOGIN_UNAVAILABLE) {
+        client_refuse(c, &refusal->client);
+        return;
+    }
+    /* Only words that say what to do; otherwise it fails like any other login. */
+    if (refusal->client.hint[0]) c->login->reason = refusal->client;
+    login_failed(c);
+}
+
+static void on_identified(void *owner, enum iam_verdict verdict, const struct iam_identity *who,
+                          const struct iam_refusal *refusal)
+{
+    struct client *c = owner;
+    c->login->ask = NULL;
+    if (verdict != IAM_ACCEPTED) {
+        token_refused(c, refusal);
+        return;
+    }
+    bool is_user = iam_user_is(c->user, who);
+    log_event(c->env->log, LOG_INFO, is_user ? "client.identified" : "client.not_the_user",
+              LOG_U64("conn", c->id), LOG_TEXT("arn", who->arn), LOG_TEXT("session", who->session),
+              LOG_END);
+    if (is_user)
+        log_in_ok(c);
+    else
+        login_failed(c);
+    announce(c);
+}
+
+static void judge_token(struct client *c)
+{
+    struct slice password = secret_bytes(verify_password(c->login->verify));
+    struct iam_refusal refusal;
+    struct buf out = { 0 };
+    struct err err;
+    if (iam_token_kind_of(password) == IAM_TOKEN_NONE) {
+        verified(c, verify_as_password(c->login->verify, &err), &out, "");
+        return;
+    }
+    c->login->ask = iam_ask(c->env->shared->iam_door, c->realm, password, &c->address,
+                            &c->env->worker->mailbox, on_identified, c, &refusal);
+    if (!c->login->ask) token_refused(c, &refusal);
+}
+
 /* What comes of a proof. */
 static void verified(struct client *c, enum verify_result result, struct buf *out, const char *what)
 {
@@ -484,7 +545,7 @@ static void verified(struct client *c, enum verify_result result, struct buf *ou
         c->login->derive = (struct offload){ .owner = c, .context = c->login };
         offload_run(c->env->streams.uv, &c->login->derive, derive, on_derived);
         break;
-    case VERIFY_TOKEN:
+    case VERIFY_TOKEN: judge_token(c); break;
     case VERIFY_FAILED: login_failed(c); break;
     }
 }
@@ -533,7 +594,7 @@ static void do_check_proof(struct client *c, void *arg)
     const struct piece *message = arg;
     struct buf out = { 0 };
     struct err err;
-    if (c->login->deriving || c->login->failed) {
+    if (c->login->deriving || c->login->ask || c->login->failed) {
         client_violation(c, "a proof after the one that counted");
         return;
     }
@@ -599,7 +660,7 @@ static void feed_login(struct client *c, struct slice *in)
         case CLIENT_SECURED: more = take_packet(c, in); break;
         /* What comes while a proof is being judged waits: some drivers flush behind it. */
         case CLIENT_PROVING:
-            more = !c->login->deriving && !c->login->failed && take_proof(c, in);
+            more = !c->login->deriving && !c->login->ask && !c->login->failed && take_proof(c, in);
             break;
         default: return;
         }

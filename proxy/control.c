@@ -2,6 +2,7 @@
 
 #include "proxy/aws_client.h"
 #include "proxy/creds.h"
+#include "proxy/iam_door.h"
 #include "proxy/ops/config_settings.h"
 #include "proxy/realm.h"
 #include "proxy/shared.h"
@@ -150,6 +151,7 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->deadline, NULL);
     uv_close((uv_handle_t *)&c->all_gone, NULL);
     creds_close(c->shared->creds);
+    iam_door_close(c->shared->iam_door);
     http_close(c->http);
 }
 
@@ -157,8 +159,10 @@ static void on_all_gone(uv_async_t *async)
 static bool start_aws(struct control *c)
 {
     c->http = aws_client_open(&c->loop);
-    if (c->http) c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed);
-    return c->shared->creds != NULL;
+    if (!c->http) return false;
+    c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed);
+    c->shared->iam_door = iam_door_open(&c->loop, c->http, c->shared->seed);
+    return c->shared->creds && c->shared->iam_door;
 }
 
 /* ---- starting ------------------------------------------------------------------------------- */
@@ -256,6 +260,7 @@ static int serve(struct control *c)
     uv_run(&c->loop, UV_RUN_DEFAULT);
     join_workers(c->shared);
     creds_free(c->shared->creds);
+    iam_door_free(c->shared->iam_door);
     uv_loop_close(&c->loop);
     log_event(c->log, LOG_INFO, "stopped", LOG_END);
     return started ? 0 : 1;

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 struct creds;
+struct iam_door;
 struct throttle;
 struct worker;
 
@@ -28,8 +29,9 @@ struct shared {
     atomic_uint clients;
     atomic_ullong next_id; /* connection ids, clients and servers alike */
     atomic_bool draining;
-    atomic_uint running; /* workers whose loop has not ended */
-    struct creds *creds; /* the control thread's; set before any worker runs */
+    atomic_uint running;       /* workers whose loop has not ended */
+    struct creds *creds;       /* the control thread's; set before any worker runs */
+    struct iam_door *iam_door; /* likewise */
     struct worker **workers;
     unsigned n_workers;
 };

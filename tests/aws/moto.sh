@@ -3,7 +3,7 @@
 #
 #   psql (a token) -- TLS --> Sluice -- TLS, a login from GetClusterCredentials --> PostgreSQL
 #                               |
-#                               +--> moto: GetCallerIdentity, GetClusterCredentials
+#                               +--> moto: GetCallerIdentity (by presigned.py), GetClusterCredentials
 #
 # moto's password is random, so PostgreSQL trusts "IAM:loader" (over TLS); what is shown is that the
 # call is made, once, that its user name is used verbatim, and that a role's token opens the door.
@@ -36,8 +36,9 @@ wants() { # NAME EXPECTED TEXT
     esac
 }
 
-moto_port='' warehouse_port='' port=''
+moto_port='' sts_port='' warehouse_port='' port=''
 free_port moto_port
+free_port sts_port
 free_port warehouse_port
 free_port port
 start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
@@ -58,6 +59,12 @@ keys = boto3.client("sts", region_name="us-east-1").assume_role(
 print(f"AWS_ACCESS_KEY_ID={keys['AccessKeyId']} AWS_SECRET_ACCESS_KEY={keys['SecretAccessKey']} "
       f"AWS_SESSION_TOKEN={keys['SessionToken']}")
 PY
+
+# shellcheck disable=SC2046
+(eval $(tr ' ' '\n' <"$kit_dir/role.env") && echo "$AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY" >"$kit_dir/secrets")
+start sts "$venv/bin/python" "$root/tests/aws/presigned.py" "$sts_port" "$moto_port" "$kit_dir/secrets"
+wait_port "$sts_port" "$started" || die 'the STS in front of moto did not start'
+export AWS_ENDPOINT_URL_STS=http://127.0.0.1:$sts_port
 
 "$support/certs.sh" "$kit_dir/certs"
 cat >"$kit_dir/hba" <<'HBA'
@@ -100,8 +107,8 @@ wait_port "$port" "$sluice" || {
     die 'Sluice did not start'
 }
 
-ask() { # USER: who is it, at the warehouse?
-    "$pg_bin/psql" -qXAt "host=localhost hostaddr=127.0.0.1 port=$port dbname=dev user=$1 sslmode=verify-full sslrootcert=$kit_dir/certs/ca.crt" \
+ask() { # USER [DATABASE]: who is it, at the warehouse?
+    "$pg_bin/psql" -qXAt "host=localhost hostaddr=127.0.0.1 port=$port dbname=${2:-dev} user=$1 sslmode=verify-full sslrootcert=$kit_dir/certs/ca.crt" \
         -c 'select current_user' 2>&1 || true
 }
 calls() { grep -c 'Action=GetClusterCredentials\|"POST / HTTP/1.1"' "$kit_dir/moto.log" || true; }
@@ -113,3 +120,42 @@ for _ in 1 2 3 4 5 6 7 8; do ask local >/dev/null & clients+=($!); done
 wait "${clients[@]}"
 [ "$(calls)" = "$before" ] || die "$(calls) calls, $before before: a login was fetched again"
 ok 'eight more clients need no further call'
+
+# ---- clients in, by IAM ------------------------------------------------------------------------------
+role() { # COMMAND... with the role's keys, and no others
+    # shellcheck disable=SC2046
+    env $(cat "$kit_dir/role.env") "$@"
+}
+mint() { role "$binary" token --server-id "${1:-sluice-moto-test}"; }
+
+token=$(mint)
+wants 'a token of the role opens the door' 'IAM:loader' "$(PGPASSWORD=$token ask events_loader)"
+wants 'in the same moment for a whole pool' 'IAM:loader' "$(PGPASSWORD=$token ask events_loader)"
+sleep 3.1
+wants 'then no more' 'used before' "$(PGPASSWORD=$token ask events_loader)"
+wants 'another token does' 'IAM:loader' "$(PGPASSWORD=$(mint) ask events_loader)"
+wants 'not as a user of another role' 'authentication failed for user "other"' "$(PGPASSWORD=$(mint) ask other)"
+wants 'nor as nobody' 'authentication failed for user "nobody"' "$(PGPASSWORD=$(mint) ask nobody)"
+wants 'not with a token for another server' 'authentication failed' "$(PGPASSWORD=$(mint sluice-elsewhere) ask events_loader)"
+wants 'not with a password' 'authentication failed' "$(PGPASSWORD=secret ask events_loader)"
+wants 'an RDS token is told what to run' 'sluice token' \
+    "$(PGPASSWORD='h:1/?Action=connect&DBUser=u&X-Amz-Signature=00' ask events_loader)"
+wants 'the log names the role' 'arn:aws:iam::123456789012:role/events-loader' "$(cat "$kit_dir/sluice.log")"
+
+# ---- a cluster that AWS does not know ------------------------------------------------------------------
+write_config no-such-cluster
+kill -HUP "$sluice"
+sleep 0.5
+wants 'sessions that need no new login never notice' 'IAM:loader' "$(ask local)"
+wants 'for the others, what AWS says' 'ClusterNotFound' "$(ask local postgres)"
+
+# ---- secrets -------------------------------------------------------------------------------------------
+# shellcheck disable=SC2013
+for word in $(tr ' ' '\n' <"$kit_dir/role.env" | grep -v KEY_ID | cut -d= -f2-) not-a-secret "$token"; do
+    ! grep -qF -- "$word" "$kit_dir/sluice.log" || die 'a secret stands in the log'
+done
+ok 'no secret in the log'
+
+stop "$sluice"
+wants 'it stopped in good order' 'stopped' "$(tail -3 "$kit_dir/sluice.log")"
+say "$pass of $pass steps held"
