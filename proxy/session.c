@@ -50,13 +50,14 @@ static bool list_key(struct session *s, uint32_t pid)
     return false;
 }
 
-static void log_login(const struct session *s, const char *how)
+static void log_login(const struct session *s)
 {
     char from[ADDRESS_TEXT_MAX];
     log_event(s->client.env->log, LOG_INFO, "client.login", LOG_U64("conn", s->client.id),
               LOG_TEXT("from", address_text(&s->client.address, from)),
               LOG_STR("user", s->client.user->name), LOG_TEXT("pool", s->pool->key),
-              LOG_TEXT("mode", how), LOG_STR("rule", s->rule), LOG_END);
+              LOG_TEXT("mode", s->keeps_server ? "session" : "transaction"),
+              LOG_STR("rule", s->rule), LOG_END);
 }
 
 /* ---- attaching and detaching ---------------------------------------------------------------- */
@@ -103,9 +104,9 @@ static void greet(struct session *s, struct server *server)
     if (!list_key(s, s->keeps_server ? server->pid : 0)) return;
     if (s->settings) pool_remember(s->pool, s->settings, &server->params);
     welcome(s, &server->params);
-    log_login(s, "transaction");
+    log_login(s);
     if (s->client.state != CLIENT_ACTIVE) return;
-    session_detach(s);
+    if (!s->keeps_server) session_detach(s);
     begin_work(s);
 }
 
@@ -324,7 +325,7 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
     if (known) {
         if (!list_key(s, 0)) return;
         welcome(s, known);
-        log_login(s, "transaction");
+        log_login(s);
         client_step(c, CLIENT_ON_WELCOMED, NULL);
         begin_work(s);
         return;
