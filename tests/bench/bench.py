@@ -121,8 +121,11 @@ class Place:
             if p.poll() is not None:
                 break
             time.sleep(0.02)
-        with open(os.path.join(self.dir, name + ".log")) as f:
-            raise RuntimeError(f"{name} did not start:\n{f.read()[-2000:]}")
+        raise RuntimeError(f"{name} did not start:\n{self.log_end(name)}")
+
+    def log_end(self, name):
+        with open(os.path.join(self.dir, name + ".log"), errors="replace") as f:
+            return f.read()[-2000:]
 
     def write(self, name, text):
         path = os.path.join(self.dir, name)
@@ -411,7 +414,7 @@ def run(place):
                         results.setdefault(key, []).append({"error": str(e)})
                         print(f"{mode} {test['name']} {c.name}: {e}", file=sys.stderr)
                         if c.process and c.process.poll() is not None:
-                            print(f"{c.name} ended with {c.process.returncode}", file=sys.stderr)
+                            print(f"{c.name} ended with {c.process.returncode}:\n{place.log_end(c.name)}", file=sys.stderr)
                             place.processes.remove(c.process)
                             c.start(mode)
             show_row(results, mode, test)
