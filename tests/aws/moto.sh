@@ -16,11 +16,11 @@ binary=${SLUICE:-$build/sluice}
 venv=$root/build/moto
 [ -x "$binary" ] || die "no $binary: run make first"
 if [ ! -x "$venv/bin/moto_server" ]; then
-    python3 -m venv "$venv" && "$venv/bin/pip" install -q 'moto[server]' boto3 || {
+    if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install -q 'moto[server]' boto3; then
         rm -rf "$venv"
         say '# SKIP moto.sh: moto cannot be installed from PyPI'
         exit 0
-    }
+    fi
 fi
 kit_begin moto
 
