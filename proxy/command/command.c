@@ -26,10 +26,27 @@ const size_t n_commands = sizeof commands / sizeof *commands;
                    "options are pointers, nothing else");
 #include "proxy/command/command.def"
 
+/* "db-user" is the option of the member db_user, "iam-policy" the command of command_iam_policy. */
+static bool is_spelled(struct slice given, const char *name)
+{
+    size_t i = 0;
+    for (; i < given.len && name[i]; i++)
+        if (given.at[i] != (name[i] == '_' ? '-' : name[i])) return false;
+    return i == given.len && !name[i];
+}
+
+static const char *spelled(const char *name, char text[32])
+{
+    snprintf(text, 32, "%s", name);
+    for (char *at = text; *at; at++)
+        if (*at == '_') *at = '-';
+    return text;
+}
+
 const struct command *command_find(struct slice name)
 {
     for (size_t i = 0; i < n_commands; i++)
-        if (slice_is(name, commands[i].name)) return &commands[i];
+        if (is_spelled(name, commands[i].name)) return &commands[i];
     return NULL;
 }
 
@@ -40,6 +57,8 @@ int command_misused(const char *name, const char *format, ...)
     va_start(args, format);
     buf_vaddf(&text, format, args);
     va_end(args);
+    char text_of_name[32];
+    name = spelled(name, text_of_name);
     const struct command *command = command_find(slice_str(name));
     fprintf(stderr, "sluice %s: %.*s\n", name, (int)text.len, text.at);
     if (command) fprintf(stderr, "usage: sluice %s %s\n", name, command->synopsis);
@@ -48,15 +67,6 @@ int command_misused(const char *name, const char *format, ...)
 }
 
 /* ---- parsing ---------------------------------------------------------------------------------*/
-
-/* "db-user" is the option of the member db_user. */
-static bool is_spelled(struct slice given, const char *name)
-{
-    size_t i = 0;
-    for (; i < given.len && name[i]; i++)
-        if (given.at[i] != (name[i] == '_' ? '-' : name[i])) return false;
-    return i == given.len && !name[i];
-}
 
 static int find_option(const struct command *command, struct slice name)
 {
@@ -167,7 +177,8 @@ void command_usage(struct buf *out)
         struct buf sentence = { 0 };
         buf_addf(&sentence, "%.*s", first_sentence(commands[i].sentence), commands[i].sentence);
         buf_add_u8(&sentence, '\0');
-        buf_addf(out, "  %-*s", NAME_WIDTH - 2, commands[i].name);
+        char name[32];
+        buf_addf(out, "  %-*s", NAME_WIDTH - 2, spelled(commands[i].name, name));
         if (!sentence.failed) add_wrapped(out, sentence.at, NAME_WIDTH);
         buf_fini(&sentence);
     }
@@ -179,7 +190,9 @@ void command_usage(struct buf *out)
 
 void command_help(const struct command *command, struct buf *out)
 {
-    buf_addf(out, "usage: sluice %s %s\n\n", command->name, command->synopsis);
+    char name_of_command[32];
+    buf_addf(out, "usage: sluice %s %s\n\n", spelled(command->name, name_of_command),
+             command->synopsis);
     add_wrapped(out, command->sentence, 0);
     if (command->n_options > 0) buf_add_u8(out, '\n');
     for (size_t i = 0; i < command->n_options; i++) {
