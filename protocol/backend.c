@@ -109,6 +109,15 @@ static void empty(struct buf *out, uint8_t type) { end(out, begin(out, type)); }
 void backend_parse_complete(struct buf *out) { empty(out, BACKEND_PARSE_COMPLETE); }
 void backend_close_complete(struct buf *out) { empty(out, BACKEND_CLOSE_COMPLETE); }
 void backend_empty_query(struct buf *out) { empty(out, BACKEND_EMPTY_QUERY); }
+void backend_bind_complete(struct buf *out) { empty(out, BACKEND_BIND_COMPLETE); }
+void backend_no_data(struct buf *out) { empty(out, BACKEND_NO_DATA); }
+
+void backend_parameter_description(struct buf *out)
+{
+    uint32_t begun = begin(out, BACKEND_PARAMETER_DESCRIPTION);
+    buf_add_u16(out, 0);
+    end(out, begun);
+}
 
 void backend_negotiate(struct buf *out, uint32_t minor, const struct slice *options, size_t count)
 {
@@ -119,19 +128,18 @@ void backend_negotiate(struct buf *out, uint32_t minor, const struct slice *opti
     end(out, begun);
 }
 
-void backend_row_description(struct buf *out, const char *const *names, size_t count)
+void backend_row_description(struct buf *out, const struct backend_column *columns, size_t count)
 {
-    enum { TEXT_OID = 25 };
     uint32_t begun = begin(out, BACKEND_ROW_DESCRIPTION);
     buf_add_u16(out, (uint16_t)count);
     for (size_t i = 0; i < count; i++) {
-        string(out, slice_str(names[i]));
+        string(out, slice_str(columns[i].name));
         buf_add_u32(out, 0); /* of no table */
         buf_add_u16(out, 0); /* and no column */
-        buf_add_u32(out, TEXT_OID);
-        buf_add_u16(out, 0xffff); /* variable size */
-        buf_add_u32(out, 0xffffffff);
-        buf_add_u16(out, 0); /* text format */
+        buf_add_u32(out, columns[i].type);
+        buf_add_u16(out, columns[i].bytes);
+        buf_add_u32(out, 0xffffffff); /* no modifier */
+        buf_add_u16(out, columns[i].binary);
     }
     end(out, begun);
 }

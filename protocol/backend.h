@@ -30,8 +30,18 @@ void backend_empty_query(struct buf *out);
  * know. Only for clients that asked for a minor version above 0. */
 void backend_negotiate(struct buf *out, uint32_t minor, const struct slice *options, size_t count);
 
-/* A row set of text columns, for the console: all columns are of type text. */
-void backend_row_description(struct buf *out, const char *const *names, size_t count);
+void backend_bind_complete(struct buf *out);
+void backend_no_data(struct buf *out);
+void backend_parameter_description(struct buf *out); /* of no parameters */
+
+/* A row set, for the console. A cell of a row is its length and its bytes. */
+struct backend_column {
+    const char *name;
+    uint32_t type;  /* OID in pg_type */
+    uint16_t bytes; /* of a value; 0xffff: it varies */
+    bool binary;
+};
+void backend_row_description(struct buf *out, const struct backend_column *columns, size_t count);
 void backend_row_begin(struct buf *out, size_t columns, uint32_t *begun);
 void backend_row_text(struct buf *out, struct slice value); /* at == NULL: SQL NULL */
 void backend_row_end(struct buf *out, uint32_t begun);

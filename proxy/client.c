@@ -764,6 +764,7 @@ bool client_detach(struct client *c, struct client *to, struct stream_moved *mov
     to->held = c->held;
     to->address = c->address;
     to->id = c->id;
+    to->opened_ms = c->opened_ms;
     to->listen = c->listen;
     to->state = c->state;
     c->realm = NULL;
@@ -801,6 +802,7 @@ bool client_open(struct client *c, struct env *env, const struct client_events *
     c->address = *address;
     c->listen = listen;
     c->id = id;
+    c->opened_ms = env_now_ms(env);
     c->state = CLIENT_ACCEPTED;
     list_init(&c->node);
     wheel_node_init(&c->timer, on_login_timeout);

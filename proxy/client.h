@@ -72,6 +72,7 @@ struct client {
     struct buf held; /* the start of a message, or requests that wait for a server */
     struct address address;
     uint64_t id;
+    uint64_t opened_ms;
     uint16_t listen; /* which of the configuration's listeners */
     uint8_t state;
 };

@@ -1,6 +1,7 @@
 #include "proxy/control.h"
 
 #include "proxy/aws_client.h"
+#include "proxy/control_order.h"
 #include "proxy/creds.h"
 #include "proxy/iam_door.h"
 #include "proxy/ops/config_settings.h"
@@ -19,6 +20,7 @@ struct control {
     uv_signal_t hup, term, interrupt;
     uv_timer_t deadline;
     uv_async_t all_gone;
+    struct mailbox mailbox; /* orders from the console; answers from workers */
     struct shared *shared;
     struct http *http;
     struct realm *realm;
@@ -68,20 +70,22 @@ static void warn_of_the_world(struct control *c)
                       LOG_TEXT("why", "this access rule lets the whole world knock"), LOG_END);
 }
 
-/* All or nothing: a configuration with an error changes nothing. Listeners stay as they are. */
-static void reload(struct control *c)
+/* All or nothing: a configuration with an error changes nothing. Listeners stay as they are.
+ * `told` (may be NULL) hears of every problem. */
+static bool reload(struct control *c, struct buf *told)
 {
     struct problems problems = { 0 };
     char *path = strdup(c->realm->config->name);
     struct config *config = path ? config_load(path, &problems) : NULL;
     struct realm *realm = config ? realm_new(config, c->realm, c->shared, &problems) : NULL;
     log_problems(c, &problems, path ? path : "");
+    if (told) problems_print(&problems, path ? path : "", told);
     problems_fini(&problems);
     if (!realm) {
         log_event(c->log, LOG_ERROR, "config.not_reloaded",
                   LOG_TEXT("why", "see the problems above; the old configuration stays"), LOG_END);
         free(path);
-        return;
+        return false;
     }
     log_restarts_needed(c, c->realm->config, realm->config);
     struct realm *before = c->realm;
@@ -93,6 +97,7 @@ static void reload(struct control *c)
     log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", path),
               LOG_U64("generation", realm->generation), LOG_END);
     free(path);
+    return true;
 }
 
 /* ---- stopping ------------------------------------------------------------------------------- */
@@ -112,15 +117,14 @@ static void on_deadline(uv_timer_t *timer)
 static void on_hup(uv_signal_t *signal, int number)
 {
     (void)number;
-    reload(signal->data);
+    reload(signal->data, NULL);
 }
 
-static void on_term(uv_signal_t *signal, int number)
+/* `now`, or by draining first; whoever is told to drain twice stops. */
+static void stop(struct control *c, bool now)
 {
-    struct control *c = signal->data;
-    (void)number;
     uint64_t drain_ms = c->realm->config->drain_timeout_ms;
-    bool now = c->draining || drain_ms == 0;
+    now |= c->draining || drain_ms == 0;
     c->draining = true;
     atomic_store(&c->shared->draining, true);
     log_event(c->log, LOG_INFO, now ? "stop" : "drain", LOG_END);
@@ -128,12 +132,30 @@ static void on_term(uv_signal_t *signal, int number)
     if (!now) uv_timer_start(&c->deadline, on_deadline, drain_ms, 0);
 }
 
+static void on_term(uv_signal_t *signal, int number)
+{
+    (void)number;
+    stop(signal->data, false);
+}
+
 static void on_interrupt(uv_signal_t *signal, int number)
 {
-    struct control *c = signal->data;
-    c->draining = true;
-    on_term(signal, number);
+    (void)number;
+    stop(signal->data, true);
 }
+
+void control_take_order(void *control, struct control_order *o)
+{
+    struct control *c = control;
+    bool was_draining = c->draining;
+    enum control_order_kind kind = o->kind;
+    o->ok = kind != CONTROL_RELOAD || reload(c, &o->problems);
+    control_order_answer(o); /* before a stop: the asker is still there to hear it */
+    if (kind == CONTROL_STOP) stop(c, true);
+    if (kind == CONTROL_DRAIN && !was_draining) stop(c, false);
+}
+
+static void on_mailbox_closed(struct mailbox *m) { (void)m; }
 
 static void on_worker_over(void *owner)
 {
@@ -150,6 +172,7 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->interrupt, NULL);
     uv_close((uv_handle_t *)&c->deadline, NULL);
     uv_close((uv_handle_t *)&c->all_gone, NULL);
+    mailbox_close(&c->mailbox, on_mailbox_closed);
     creds_close(c->shared->creds);
     iam_door_close(c->shared->iam_door);
     http_close(c->http);
@@ -245,6 +268,9 @@ static int serve(struct control *c)
     uv_timer_init(&c->loop, &c->deadline);
     uv_async_init(&c->loop, &c->all_gone, on_all_gone);
     c->deadline.data = c->all_gone.data = c;
+    if (!mailbox_open(&c->mailbox, &c->loop, c)) return 1;
+    c->shared->control = &c->mailbox;
+    c->shared->started_ms = uv_now(&c->loop);
     watch(c, &c->hup, on_hup, SIGHUP);
     watch(c, &c->term, on_term, SIGTERM);
     watch(c, &c->interrupt, on_interrupt, SIGINT);

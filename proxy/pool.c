@@ -49,16 +49,22 @@ static uint64_t patience_ms(const struct pool *p)
     return p->count[POOL_OPENING] ? p->settings.server_connect_timeout_ms : 0;
 }
 
+/* Nobody's time runs out during a PAUSE, and after it everybody's begins anew. */
+static uint64_t due_ms(const struct pool *p, const struct pool_ticket *t)
+{
+    return (t->since_ms > p->resumed_ms ? t->since_ms : p->resumed_ms) + patience_ms(p);
+}
+
 /* All wait equally long, so the first in line is the first whose time is up: one timer does. */
 static void watch_line(struct pool *p)
 {
     struct pool_ticket *t = first_in_line(p);
-    if (!t) {
+    if (!t || p->paused) {
         wheel_cancel(&p->line_timer);
         return;
     }
     if (wheel_is_set(&p->line_timer)) return;
-    uint64_t due = t->since_ms + patience_ms(p), now = env_now_ms(p->env);
+    uint64_t due = due_ms(p, t), now = env_now_ms(p->env);
     wheel_set(&p->env->streams.wheel, &p->line_timer, due > now ? due - now : 0);
 }
 
@@ -67,8 +73,10 @@ static void take_out_of_line(struct pool *p, struct pool_ticket *t)
     list_remove(&t->node);
     p->n_line--;
     metrics_sub(&p->env->metrics, METRIC_clients_waiting, 1);
-    metrics_add(&p->env->metrics, METRIC_wait_microseconds,
-                (env_now_ms(p->env) - t->since_ms) * 1000);
+    uint64_t waited_ms = env_now_ms(p->env) - t->since_ms;
+    p->stats.wait_ms += waited_ms;
+    metrics_add(&p->env->metrics, METRIC_wait_microseconds, waited_ms * 1000);
+    metrics_observe(&p->env->metrics, HISTOGRAM_wait_seconds, waited_ms);
 }
 
 void pool_leave(struct pool *p, struct pool_ticket *t)
@@ -109,7 +117,7 @@ static void on_line_due(struct wheel_node *node)
     struct pool *p = list_item(node, struct pool, line_timer);
     uint64_t now = env_now_ms(p->env);
     struct pool_ticket *t;
-    while ((t = first_in_line(p)) && t->since_ms + patience_ms(p) <= now) {
+    while ((t = first_in_line(p)) && due_ms(p, t) <= now) {
         struct err err;
         metrics_add(&p->env->metrics, METRIC_wait_timeouts, 1);
         explain_wait(p, &err);
@@ -545,7 +553,11 @@ void pool_retune(struct pool *p, struct realm *realm, const struct config_pool *
     dial_as_needed(p);
 }
 
-void pool_pause(struct pool *p) { p->paused = true; }
+void pool_pause(struct pool *p)
+{
+    p->paused = true;
+    watch_line(p);
+}
 
 static void settle_line(struct pool *p)
 {
@@ -560,6 +572,8 @@ static void settle_line(struct pool *p)
 void pool_resume(struct pool *p)
 {
     p->paused = false;
+    p->resumed_ms = env_now_ms(p->env);
+    watch_line(p);
     settle_line(p);
     dial_as_needed(p);
 }

@@ -50,6 +50,14 @@ struct pool_welcome {
     struct params params;
 };
 
+/* What was done for a pool since it was made. */
+struct pool_stats {
+    uint64_t assignments, transactions, queries;
+    uint64_t received_bytes, sent_bytes; /* from and to clients */
+    uint64_t transaction_ms, query_ms, wait_ms;
+    uint64_t client_parses, server_parses, binds;
+};
+
 /* Where a server stands in its pool. */
 enum pool_place { POOL_OPENING, POOL_IDLE, POOL_BUSY, POOL_LEAVING, POOL_PLACES };
 
@@ -63,7 +71,8 @@ struct pool {
     struct list servers[POOL_PLACES];     /* idle: the most recently used first */
     uint32_t count[POOL_PLACES];
     struct list line;
-    uint32_t n_line;
+    uint32_t n_line, n_sessions; /* who waits; all whose pool it is */
+    uint64_t resumed_ms;         /* waiting began anew then */
     struct wheel_node line_timer, dial_timer, sweep_timer;
     struct buf recent_pairs; /* of the last client: what warm servers are opened with */
     struct params welcome;   /* what its servers say of themselves; known once one has logged in */
@@ -73,6 +82,7 @@ struct pool {
     bool paused, closing;
     uint32_t failures; /* dials in a row that came to nothing */
     struct err last_failure;
+    struct pool_stats stats; /* see tally.h */
 };
 
 /* What makes a pool; strings are copied. */

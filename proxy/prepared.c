@@ -84,6 +84,7 @@ static bool shelve(struct server *server, struct outbox *out, struct stmt *stmt,
     } else if (!copy && !stmt_shelf_add(&server->shelf, stmt)) {
         return false;
     }
+    pool_of(server)->stats.server_parses++;
     return send_parse(server, out, slice_of(name, stmt_name(stmt, name)), stmt->tail, flags,
                       stmt->id, serial);
 }

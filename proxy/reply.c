@@ -6,6 +6,7 @@
 #include "proxy/orphan.h"
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
+#include "proxy/tally.h"
 #include "proxy/worker.h"
 
 enum { HELD_MAX_BYTES = 128 * 1024 };
@@ -74,6 +75,7 @@ static bool take_first(struct session *s, struct server *server, const struct pi
     switch (p->type) {
     case BACKEND_READY:
         metrics_add(&server->env->metrics, METRIC_requests, 1);
+        if (s && !a.swallow) tally_ready(s, server->txn.status);
         if (s && a.tag == CARRY_TAG)
             carry_settled(s);
         else if (s)
@@ -163,6 +165,7 @@ void reply_take(struct server *server, const char *at, size_t len)
     outbox_begin(out, &s->client.stream);
     if (!take_all(s, server, &in, out)) return;
     metrics_add(&server->env->metrics, METRIC_client_bytes_sent, out->bytes);
+    pool_of(server)->stats.sent_bytes += out->bytes;
     outbox_flush(out);
     if (!hold(server, in, was_held)) return;
     if (stream_is_choked(&s->client.stream)) stream_pause(&server->stream);

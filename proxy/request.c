@@ -8,6 +8,7 @@
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
 #include "proxy/shim.h"
+#include "proxy/tally.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
 
@@ -86,8 +87,8 @@ static bool is_well_formed(const struct piece *p)
 static enum take take_pooled(struct session *s, const struct piece *p, struct outbox *out)
 {
     switch (p->type) {
-    case FRONTEND_PARSE: return prepared_parse(s, p, out);
-    case FRONTEND_BIND: return prepared_bind(s, p, out);
+    case FRONTEND_PARSE: s->pool->stats.client_parses++; return prepared_parse(s, p, out);
+    case FRONTEND_BIND: s->pool->stats.binds++; return prepared_bind(s, p, out);
     case FRONTEND_DESCRIBE: return prepared_describe(s, p, out);
     case FRONTEND_CLOSE: return prepared_close(s, p, out);
     case FRONTEND_QUERY: prepared_query(s); return book(s, p);
@@ -287,10 +288,14 @@ void request_take(struct session *s, const char *at, size_t len)
         return;
     }
     struct outbox *out = &c->env->worker->to_server; /* attaching to a server begins it, too */
-    if (s->server) outbox_begin(out, &s->server->stream);
+    if (s->server) {
+        outbox_begin(out, &s->server->stream);
+        tally_asked(s);
+    }
     bool alive = take_all(s, &in, out);
     if (s->server && out->count) {
         metrics_add(&c->env->metrics, METRIC_server_bytes_sent, out->bytes);
+        s->pool->stats.received_bytes += out->bytes;
         outbox_flush(out);
     }
     if (!alive) return;

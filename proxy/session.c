@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/startup.h"
 #include "proxy/carry.h"
+#include "proxy/console.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
@@ -10,6 +11,7 @@
 #include "proxy/reply.h"
 #include "proxy/request.h"
 #include "proxy/startup_pairs.h"
+#include "proxy/tally.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
 #include "routing/route.h"
@@ -68,6 +70,8 @@ static void attach(struct session *s, struct server *server)
     s->attached_ms = env_now_ms(s->client.env);
     server->session = s;
     metrics_add(&s->client.env->metrics, METRIC_attachments, 1);
+    s->pool->stats.assignments++;
+    tally_asked(s);
     server_step(server, SERVER_ON_TAKEN, NULL);
     client_step(&s->client, CLIENT_ON_SERVED, NULL);
     struct outbox *out = &s->client.env->worker->to_server;
@@ -305,6 +309,7 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
         client_refuse(c, &err);
         return;
     }
+    s->pool->n_sessions++;
     if (session_is_plain(s)) {
         s->pairs = wishes->pairs;
         wishes->pairs = (struct buf){ 0 };
@@ -349,7 +354,13 @@ static void join(struct session *s)
     buf_fini(&wishes.pairs);
 }
 
-static void on_proved(struct client *c) { join(session_of(c)); }
+static void on_proved(struct client *c)
+{
+    if (console_is_wanted(c))
+        console_open(session_of(c));
+    else
+        join(session_of(c));
+}
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
@@ -382,6 +393,8 @@ static void on_closed(struct client *c)
     carry_end(s);
     buf_fini(&s->cursors);
     free(s->role_name);
+    console_free(s->console);
+    if (s->pool) s->pool->n_sessions--;
     stmt_book_free(s->book, &c->env->worker->stmts);
     free(s);
 }
@@ -458,13 +471,18 @@ static void on_cancel(struct client *c, uint32_t pid, struct slice key)
 
 static void on_client_bytes(struct client *c, const char *at, size_t len)
 {
-    request_take(session_of(c), at, len);
+    struct session *s = session_of(c);
+    if (s->console)
+        console_take(s->console, at, len);
+    else
+        request_take(s, at, len);
 }
 
 static void on_client_drained(struct client *c)
 {
     struct session *s = session_of(c);
     if (s->server) stream_resume(&s->server->stream);
+    if (s->console) console_go_on(s->console);
 }
 
 static const struct client_events client_events = {

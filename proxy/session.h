@@ -22,6 +22,8 @@
 #include "proxy/client.h"
 #include "proxy/pool.h"
 
+struct console;
+
 struct session {
     struct client client; /* first: a client is its session */
     struct server *server;
@@ -42,9 +44,11 @@ struct session {
     uint32_t decisions;             /* refusals so far, for their ids */
     struct stmt_book *book;         /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
-    bool pin_is_fresh;     /* by the request under way, which alone is under way */
-    const char *pinned;    /* why it keeps its server; NULL: it does not */
-    uint8_t change_cycles; /* carry: answers since a setting was changed */
+    uint64_t asked_ms, began_ms; /* its query, its transaction: see tally.h */
+    bool pin_is_fresh;           /* by the request under way, which alone is under way */
+    struct console *console;     /* it talks to us, not to a server: see console.h */
+    const char *pinned;          /* why it keeps its server; NULL: it does not */
+    uint8_t change_cycles;       /* carry: answers since a setting was changed */
     bool changing, change_failed, rolled_back; /* carry: a change is under way */
     bool settling, settle_failed;              /* carry: our own SET statements are under way */
     bool greeting;     /* its first server has come, the welcome has not been said */

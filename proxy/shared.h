@@ -17,6 +17,7 @@
 
 struct creds;
 struct iam_door;
+struct mailbox;
 struct throttle;
 struct worker;
 
@@ -34,6 +35,8 @@ struct shared {
     struct iam_door *iam_door; /* likewise */
     struct worker **workers;
     unsigned n_workers;
+    struct mailbox *control; /* the control thread's; see control_order.h */
+    uint64_t started_ms;     /* monotonic */
 };
 
 struct shared *shared_new(void);

@@ -65,7 +65,8 @@ static bool say(struct session *s, const struct shim *shim)
     struct buf out = { 0 };
     uint32_t begun;
     if (shim->column) {
-        backend_row_description(&out, &shim->column, 1);
+        struct backend_column column = { shim->column, 25 /* text */, 0xffff, false };
+        backend_row_description(&out, &column, 1);
         backend_row_begin(&out, 1, &begun);
         backend_row_text(&out, slice_str(shim->value));
         backend_row_end(&out, begun);

@@ -135,6 +135,17 @@ static void stop_listening(struct worker *w)
 
 /* ---- pools ---------------------------------------------------------------------------------- */
 
+bool worker_is_paused(const struct worker *w, struct slice database)
+{
+    struct slice names = buf_slice(&w->paused_databases);
+    while (names.len) {
+        struct slice name = slice_str(names.at);
+        if (slice_eq(name, database)) return true;
+        names = slice_after(names, name.len + 1);
+    }
+    return w->paused;
+}
+
 struct pool *worker_pool(struct worker *w, const struct pool_setup *setup)
 {
     struct buf key = { 0 };
@@ -149,6 +160,7 @@ struct pool *worker_pool(struct worker *w, const struct pool_setup *setup)
             pool_close(p, &err);
             p = NULL;
         }
+        if (p && worker_is_paused(w, setup->database)) pool_pause(p);
     }
     buf_fini(&key);
     return p;
@@ -393,6 +405,7 @@ void worker_join(struct worker *w)
     uv_loop_close(&w->loop);
     realm_unref(w->env.realm);
     map_fini(&w->pools);
+    buf_fini(&w->paused_databases);
     map_fini(&w->cancels);
     stmt_table_fini(&w->stmts);
     if (w->settings) settings_table_free(w->settings);

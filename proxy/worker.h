@@ -29,6 +29,8 @@ struct worker {
     struct list cancelling;          /* connections that wait for the end of their cancel */
     struct list sessions;            /* clients, by client.node */
     struct map pools;                /* by key */
+    struct buf paused_databases;     /* PAUSE: names, each with its NUL */
+    bool paused;                     /* all of them */
     struct map cancels;              /* sessions by cancel key */
     struct stmt_table stmts;
     struct settings_table *settings;
@@ -53,6 +55,9 @@ void worker_join(struct worker *w);
 
 /* The pool for a setup, made when it is new; NULL when memory ran out. */
 struct pool *worker_pool(struct worker *w, const struct pool_setup *setup);
+
+/* Whether PAUSE holds for pools of this database. */
+bool worker_is_paused(const struct worker *w, struct slice database);
 
 /* The worker that such a pool belongs to. */
 struct worker *worker_of_pool(struct worker *w, const struct pool_setup *setup);

@@ -3,6 +3,7 @@
 #include "protocol/err.h"
 #include "protocol/message.h"
 #include "protocol/nearest.h"
+#include "proxy/ops/admin.h"
 #include "proxy/ops/config.h"
 #include "proxy/ops/metrics.h"
 #include "proxy/states.h"
@@ -50,6 +51,15 @@ static void describe_metrics(struct buf *out)
         buf_addf(out, "| `sluice_%s%s` | %s | %s |\n", metric_infos[i].name,
                  metric_infos[i].is_counter ? "_total" : "",
                  metric_infos[i].is_counter ? "counter" : "gauge", metric_infos[i].help);
+    for (unsigned i = 0; i < HISTOGRAM_COUNT; i++)
+        buf_addf(out, "| `sluice_%s` | histogram | %s |\n", histogram_infos[i].name,
+                 histogram_infos[i].help);
+    for (unsigned i = 0; i < READ_COUNT; i++) {
+        const struct read_gauge_info *gauge = &read_gauge_infos[i];
+        const char *open = gauge->labels[0] ? "{" : "", *close = gauge->labels[0] ? "}" : "";
+        buf_addf(out, "| `sluice_%s%s%s%s` | gauge | %s |\n", gauge->name, open, gauge->labels,
+                 close, gauge->help);
+    }
 }
 
 /* ---- states ----------------------------------------------------------------------------------*/
@@ -76,9 +86,9 @@ static const struct page {
     const char *name;
     void (*describe)(struct buf *out);
 } PAGES[] = {
-    { "config", config_describe },     { "errors", describe_errors },
-    { "messages", describe_messages }, { "metrics", describe_metrics },
-    { "states", describe_states },
+    { "admin", admin_describe },     { "config", config_describe },
+    { "errors", describe_errors },   { "messages", describe_messages },
+    { "metrics", describe_metrics }, { "states", describe_states },
 };
 
 int command_describe(int argc, char **argv)

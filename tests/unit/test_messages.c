@@ -418,7 +418,9 @@ static void rows_of_the_console(void **state)
     (void)state;
     struct buf b = { 0 };
     uint32_t begun;
-    backend_row_description(&b, (const char *const[]){ "name", "n" }, 2);
+    static const struct backend_column columns[] = { { "name", 25, 0xffff, false },
+                                                     { "n", 20, 8, true } };
+    backend_row_description(&b, columns, 2);
     struct wire w = wire_of(only_message(&b, backend_specs, 'T'));
     assert_int_equal(wire_u16(&w), 2);
     assert_true(slice_is(wire_string(&w), "name"));
@@ -447,7 +449,7 @@ static void writers_survive_a_failed_buf(void **state)
     err_set(&e, ERR_OUT_OF_MEMORY, "");
     backend_error(&b, &e);
     backend_ready(&b, 'I');
-    backend_row_description(&b, (const char *const[]){ "x" }, 1);
+    backend_row_description(&b, &(struct backend_column){ .name = "x" }, 1);
     frontend_query(&b, slice_str("x"));
     uint32_t begun = frontend_startup_begin(&b, 3, 0);
     frontend_startup_add(&b, slice_str("user"), slice_str("x"));

@@ -1,0 +1,713 @@
+#include "proxy/console.h"
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "protocol/startup.h"
+#include "proxy/console_act.h"
+#include "proxy/console_reader.h"
+#include "proxy/console_show.h"
+#include "proxy/control_order.h"
+#include "proxy/ops/config_settings.h"
+#include "proxy/worker.h"
+
+#include <stdlib.h>
+
+enum {
+    STATEMENT_MAX = 64 * 1024,
+    HELD_HIGH_BYTES = 256 * 1024, /* what may be sent ahead of a command under way */
+    PAUSE_LOOK_MS = 100,          /* between two looks whether all servers are free */
+};
+
+struct console {
+    struct session *session;
+    struct console_prepareds prepareds;
+    struct buf query; /* a simple Query under way: its text, */
+    size_t query_at;  /* and how far it is */
+    bool in_query;
+    bool first;      /* no statement of it was found so far */
+    bool discarding; /* after an error in a batch, up to its Sync */
+    bool in_txn;     /* between BEGIN and COMMIT, which mean nothing here */
+    bool going_on;
+    /* The command under way. */
+    struct admin_call call;
+    uint64_t binary;
+    bool described; /* its RowDescription is not to be sent again */
+    struct survey *survey;
+    struct control_order *order;
+};
+
+/* ---- the beginning -------------------------------------------------------------------------- */
+
+bool console_is_wanted(const struct client *c)
+{
+    struct slice database = startup_get(client_startup(c), "database");
+    return slice_is(database, "sluice") || slice_is(database, "pgbouncer");
+}
+
+/* By the configuration in force, not by the one the client came in under. */
+static enum console_level level_of(const struct console *c)
+{
+    const struct client *client = &c->session->client;
+    const struct user *user = users_find(client->env->realm->users, client->user->name);
+    return user ? user->console : CONSOLE_NONE;
+}
+
+static void say_welcome(struct session *s)
+{
+    static const char *const says[][2] = {
+        /* Drivers take the number for what the server can do. */
+        { "server_version", "15.0 (Sluice " SLUICE_VERSION ")" },
+        { "server_encoding", "UTF8" },
+        { "client_encoding", "UTF8" },
+        { "DateStyle", "ISO, MDY" },
+        { "TimeZone", "UTC" },
+        { "integer_datetimes", "on" },
+        { "standard_conforming_strings", "on" },
+        { "is_superuser", "off" },
+    };
+    struct buf out = { 0 };
+    backend_auth_ok(&out);
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        backend_parameter_status(&out, slice_str(says[i][0]), slice_str(says[i][1]));
+    backend_key_data(&out, cancel_pid(&s->cancel), cancel_key(&s->cancel));
+    backend_ready(&out, TXN_IDLE);
+    client_write(&s->client, buf_slice(&out));
+    buf_fini(&out);
+}
+
+static struct console *new_console(struct session *s)
+{
+    struct console *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->session = s;
+    console_prepareds_init(&c->prepareds);
+    return c;
+}
+
+void console_free(struct console *c)
+{
+    if (!c) return;
+    if (c->survey) c->survey->owner = NULL;
+    if (c->order) c->order->owner = NULL;
+    console_prepareds_fini(&c->prepareds);
+    buf_fini(&c->query);
+    free(c);
+}
+
+void console_open(struct session *s)
+{
+    struct client *client = &s->client;
+    char from[ADDRESS_TEXT_MAX];
+    struct err err;
+    s->console = new_console(s);
+    if (!s->console || !cancel_list(&client->env->worker->cancels, &s->cancel, 0, s)) {
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(client, &err);
+        return;
+    }
+    if (level_of(s->console) == CONSOLE_NONE) {
+        err_set(&err, ERR_ACCESS_DENIED, "this user may not use the admin console");
+        err_hint(&err, "give it \"console\": \"viewer\" or more in the configuration");
+        client_refuse(client, &err);
+        return;
+    }
+    say_welcome(s);
+    log_event(client->env->log, LOG_INFO, "client.login", LOG_U64("conn", client->id),
+              LOG_TEXT("from", address_text(&client->address, from)),
+              LOG_STR("user", client->user->name), LOG_TEXT("pool", "console"), LOG_END);
+    client_login_done(client);
+    client_step(client, CLIENT_ON_WELCOMED, NULL);
+    client->frame.want_query = client->frame.want_parse = UINT32_MAX;
+    client->frame.cap_bytes = STATEMENT_MAX;
+    console_go_on(s->console);
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static bool is_alive(const struct console *c) { return c->session->client.state == CLIENT_READY; }
+
+static void say(struct console *c, struct buf *out)
+{
+    if (out->failed) {
+        struct err err;
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(&c->session->client, &err);
+    } else if (is_alive(c)) {
+        client_write(&c->session->client, buf_slice(out));
+        metrics_add(&c->session->client.env->metrics, METRIC_client_bytes_sent, out->len);
+    }
+    buf_fini(out);
+}
+
+static void say_ready(struct console *c)
+{
+    struct buf out = { 0 };
+    backend_ready(&out, c->in_txn ? TXN_BLOCK : TXN_IDLE);
+    say(c, &out);
+}
+
+/* The rest of a Query, or of a batch, is not carried out. */
+static void fail(struct console *c, const struct err *err)
+{
+    struct buf out = { 0 };
+    backend_error(&out, err);
+    say(c, &out);
+    c->call.command = NULL;
+    if (c->in_query)
+        c->query_at = c->query.len;
+    else
+        c->discarding = true;
+    c->first = false;
+}
+
+static struct rows_shape shape_of(const struct console *c)
+{
+    return (struct rows_shape){ c->call.command->id, c->call.extended, c->binary };
+}
+
+static bool has_rows(const struct admin_command *command)
+{
+    size_t n;
+    return admin_columns(command->id, true, &n) != NULL;
+}
+
+/* SHOW for all that shows, else the command's first word. */
+static void say_done(struct console *c, struct buf *out, uint64_t rows)
+{
+    const struct admin_command *command = c->call.command;
+    char tag[64];
+    if (command->id == ADMIN_SELECT_1)
+        snprintf(tag, sizeof tag, "SELECT %llu", (unsigned long long)rows);
+    else if (command->id == ADMIN_START_TRANSACTION)
+        snprintf(tag, sizeof tag, "%s", command->words);
+    else
+        snprintf(tag, sizeof tag, "%.*s", (int)strcspn(command->words, " "), command->words);
+    backend_command_complete(out, tag);
+    c->call.command = NULL;
+    c->first = false;
+    say(c, out);
+}
+
+/* All rows of one part, made here. */
+static void answer_rows(struct console *c, struct rows *r)
+{
+    struct rows_shape shape = shape_of(c);
+    struct buf out = { 0 };
+    if (!c->described) rows_describe(&shape, &out);
+    uint64_t n = rows_join(&shape, r, 1, c->session->client.env->shared->seed, NULL, NULL, &out);
+    rows_fini(r);
+    say_done(c, &out, n);
+}
+
+/* ---- commands that are answered here ----------------------------------------------------------
+ */
+
+static void fill_version(struct console *c, struct rows *r)
+{
+    (void)c;
+    rows_text(r, slice_str("Sluice " SLUICE_VERSION));
+}
+
+static void fill_select(struct console *c, struct rows *r)
+{
+    (void)c;
+    rows_number(r, 1);
+}
+
+static void fill_state(struct console *c, struct rows *r)
+{
+    bool paused = c->session->client.env->worker->paused;
+    const char *const state[][2] = {
+        { "active", paused ? "no" : "yes" },
+        { "paused", paused ? "yes" : "no" },
+        { "suspended", "no" },
+    };
+    for (size_t i = 0; i < 3; i++)
+        for (size_t k = 0; k < 2; k++) rows_text(r, slice_str(state[i][k]));
+}
+
+static void fill_help(struct console *c, struct rows *r)
+{
+    (void)c;
+    for (size_t i = 0; i < ADMIN_COUNT; i++) {
+        const struct admin_command *command = &admin_commands[i];
+        if (command->argument == ADMIN_ANY) continue;
+        rows_text(r, slice_str(command->words));
+        rows_text(r, slice_str(admin_level_name(command->level)));
+        rows_text(r, slice_str(command->sentence));
+    }
+}
+
+static void fill_config(struct console *c, struct rows *r)
+{
+    struct config_settings settings = { 0 };
+    config_settings_init(&settings, c->session->client.env->realm->config);
+    for (size_t i = 0; i < settings.count; i++) {
+        const struct config_setting *s = &settings.items[i];
+        rows_text(r, slice_str(s->path));
+        rows_text(r, slice_str(s->value));
+        rows_text(r, slice_str(s->default_value));
+        rows_text(r, slice_str(s->is_live ? "yes" : "no"));
+    }
+    r->cells.failed |= settings.failed;
+    config_settings_fini(&settings);
+}
+
+/* ---- commands that ask all workers ------------------------------------------------------------
+ */
+
+static void on_survey_done(struct survey *s);
+
+static bool ask_workers(struct console *c, console_visit *visit)
+{
+    struct env *env = c->session->client.env;
+    struct survey *s = survey_new(env->shared);
+    struct err err;
+    if (!s) {
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(&c->session->client, &err);
+        return false;
+    }
+    s->visit = visit;
+    s->done = on_survey_done;
+    s->home = &env->worker->mailbox;
+    s->owner = c;
+    s->number = strtoull(c->call.argument, NULL, 10);
+    memcpy(s->text, c->call.argument, sizeof s->text);
+    c->survey = s;
+    survey_start(s, env->shared);
+    return true;
+}
+
+/* PAUSE answers when the last server is closed. */
+static void on_look_again(struct wheel_node *node)
+{
+    struct session *s = session_of(list_item(node, struct client, timer));
+    if (is_alive(s->console)) ask_workers(s->console, console_visit_pause);
+}
+
+static void look_again(struct console *c)
+{
+    struct client *client = &c->session->client;
+    wheel_cancel(&client->timer);
+    wheel_node_init(&client->timer, on_look_again);
+    wheel_set(&client->env->streams.wheel, &client->timer, PAUSE_LOOK_MS);
+}
+
+static void answer_survey(struct console *c, struct survey *s)
+{
+    struct rows_shape shape = shape_of(c);
+    struct buf out = { 0 };
+    struct err err;
+    uint64_t n = 0;
+    if (shape.id == ADMIN_KILL_CLIENT && survey_sum(s) == 0) {
+        err_set(&err, ERR_INVALID_VALUE, "there is no client %s", c->call.argument);
+        err_hint(&err, "ids are in the last column of SHOW CLIENTS");
+        fail(c, &err);
+        return;
+    }
+    if (has_rows(c->call.command)) {
+        if (!c->described) rows_describe(&shape, &out);
+        const struct env *env = &c->session->client.env->worker->env;
+        uint64_t uptime_s = (env_now_ms(env) - env->shared->started_ms) / 1000 + 1;
+        n = survey_join(s, &shape, shape.id == ADMIN_SHOW_STATS ? console_finish_stats : NULL,
+                        &uptime_s, &out);
+    }
+    say_done(c, &out, n);
+}
+
+static void on_survey_done(struct survey *s)
+{
+    struct console *c = s->owner;
+    if (c) {
+        c->survey = NULL;
+        if (is_alive(c)) {
+            bool pausing = c->call.command->id == ADMIN_PAUSE && survey_sum(s) > 0;
+            if (pausing)
+                look_again(c);
+            else
+                answer_survey(c, s);
+        }
+    }
+    survey_free(s);
+    if (c) console_go_on(c);
+}
+
+/* ---- commands for control ---------------------------------------------------------------------
+ */
+
+static void on_order_done(struct control_order *o);
+
+static void ask_control(struct console *c, enum control_order_kind kind)
+{
+    struct env *env = c->session->client.env;
+    struct err err;
+    struct control_order *o = control_order_new(kind);
+    if (o) {
+        o->done = on_order_done;
+        o->home = &env->worker->mailbox;
+        o->owner = c;
+    }
+    c->order = o;
+    if (o && control_order_post(o, env->shared)) return;
+    c->order = NULL;
+    err_set(&err, o ? ERR_SHUTTING_DOWN : ERR_OUT_OF_MEMORY, "");
+    client_refuse(&c->session->client, &err);
+}
+
+/* The first error of the problems' lines, and how many lines there are. */
+static void explain_reload(const struct control_order *o, struct err *err)
+{
+    struct slice all = buf_slice(&o->problems), line = all;
+    size_t lines = 0;
+    for (size_t i = 0; i < all.len; i++) lines += all.at[i] == '\n';
+    for (size_t i = 0; i < lines; i++) {
+        line.len = (size_t)((const char *)memchr(line.at, '\n', all.len) - line.at);
+        if (memmem(line.at, line.len, ": error: ", 9)) break;
+        line = slice_of(line.at + line.len + 1, 0);
+    }
+    err_set(err, ERR_INVALID_CONFIG, "not reloaded: %.*s", (int)line.len, line.len ? line.at : "");
+    if (lines > 1) err_detail(err, "the log has %zu problems", lines);
+    err_hint(err, "the old configuration stays in force; try `sluice check`");
+}
+
+static void on_order_done(struct control_order *o)
+{
+    struct console *c = o->owner;
+    if (c) {
+        c->order = NULL;
+        struct err err;
+        struct buf out = { 0 };
+        if (is_alive(c) && o->ok) {
+            say_done(c, &out, 0);
+        } else if (is_alive(c)) {
+            explain_reload(o, &err);
+            fail(c, &err);
+        }
+    }
+    control_order_free(o);
+    if (c) console_go_on(c);
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
+
+/* How each command is carried out: answered here, by all workers, or by control. None of them: it
+ * means nothing here, and is accepted. */
+static const struct {
+    void (*fill)(struct console *c, struct rows *r);
+    console_visit *visit;
+    bool for_control;
+    enum control_order_kind order;
+} ways[ADMIN_COUNT] = {
+    [ADMIN_SHOW_CLIENTS] = { .visit = console_visit_clients },
+    [ADMIN_SHOW_SERVERS] = { .visit = console_visit_servers },
+    [ADMIN_SHOW_POOLS] = { .visit = console_visit_pools },
+    [ADMIN_SHOW_PINS] = { .visit = console_visit_pins },
+    [ADMIN_SHOW_WAITING] = { .visit = console_visit_waiting },
+    [ADMIN_SHOW_STATS] = { .visit = console_visit_stats },
+    [ADMIN_SHOW_STATS_TOTALS] = { .visit = console_visit_totals },
+    [ADMIN_SHOW_LISTS] = { .visit = console_visit_lists },
+    [ADMIN_SHOW_DATABASES] = { .visit = console_visit_databases },
+    [ADMIN_SHOW_USERS] = { .visit = console_visit_users },
+    [ADMIN_SHOW_MEM] = { .visit = console_visit_mem },
+    [ADMIN_SHOW_CONFIG] = { .fill = fill_config },
+    [ADMIN_SHOW_STATE] = { .fill = fill_state },
+    [ADMIN_SHOW_VERSION] = { .fill = fill_version },
+    [ADMIN_SHOW_HELP] = { .fill = fill_help },
+    [ADMIN_SELECT_1] = { .fill = fill_select },
+    [ADMIN_PAUSE] = { .visit = console_visit_pause },
+    [ADMIN_RESUME] = { .visit = console_visit_resume },
+    [ADMIN_RECONNECT] = { .visit = console_visit_reconnect },
+    [ADMIN_KILL_CLIENT] = { .visit = console_visit_kill },
+    [ADMIN_RELOAD] = { .for_control = true, .order = CONTROL_RELOAD },
+    [ADMIN_SHUTDOWN] = { .for_control = true, .order = CONTROL_STOP },
+    [ADMIN_SHUTDOWN_WAIT_CLIENTS] = { .for_control = true, .order = CONTROL_DRAIN },
+    [ADMIN_SHUTDOWN_WAIT_SERVERS] = { .for_control = true, .order = CONTROL_DRAIN },
+};
+
+/* Acts are recorded, those refused too; looking is not. */
+static void log_act(const struct console *c, bool allowed)
+{
+    const struct client *client = &c->session->client;
+    char from[ADDRESS_TEXT_MAX];
+    if (c->call.command->level <= CONSOLE_VIEWER) return;
+    log_event(client->env->log, LOG_WARNING, "admin.act", LOG_U64("conn", client->id),
+              LOG_TEXT("from", address_text(&client->address, from)),
+              LOG_STR("user", client->user->name), LOG_TEXT("command", c->call.command->words),
+              LOG_TEXT("argument", c->call.argument), LOG_BOOL("allowed", allowed), LOG_END);
+}
+
+static bool is_allowed(struct console *c)
+{
+    const struct admin_command *command = c->call.command;
+    bool allowed = admin_may(level_of(c), command);
+    struct err err;
+    log_act(c, allowed);
+    if (allowed) return true;
+    err_set(&err, ERR_DENIED, "%s needs the console level \"%s\", you have \"%s\"", command->words,
+            admin_level_name(command->level), admin_level_name(level_of(c)));
+    fail(c, &err);
+    return false;
+}
+
+/* Carries out c->call; call.command is NULL again when it is done. */
+static void run(struct console *c)
+{
+    enum admin_id id = c->call.command->id;
+    struct rows r = { 0 };
+    struct buf out = { 0 };
+    if (!is_allowed(c)) return;
+    if (ways[id].fill) {
+        ways[id].fill(c, &r);
+        answer_rows(c, &r);
+    } else if (ways[id].visit) {
+        ask_workers(c, ways[id].visit);
+    } else if (ways[id].for_control) {
+        ask_control(c, ways[id].order);
+    } else {
+        if (id == ADMIN_BEGIN || id == ADMIN_START_TRANSACTION) c->in_txn = true;
+        if (id == ADMIN_COMMIT || id == ADMIN_END || id == ADMIN_ROLLBACK || id == ADMIN_ABORT)
+            c->in_txn = false;
+        say_done(c, &out, 0);
+    }
+}
+
+/* The next statement of the Query under way. */
+static void run_query(struct console *c)
+{
+    struct slice text = slice_after(buf_slice(&c->query), c->query_at);
+    struct buf out = { 0 };
+    struct err err;
+    enum admin_read read = ADMIN_READ_NOTHING;
+    while (text.len && read == ADMIN_READ_NOTHING) read = admin_read(&text, &c->call, &err);
+    c->query_at = c->query.len - text.len;
+    if (read == ADMIN_READ_CALL) {
+        c->binary = 0;
+        c->described = false;
+        run(c);
+        return;
+    }
+    if (read == ADMIN_READ_BAD) {
+        fail(c, &err);
+        return;
+    }
+    if (c->first) backend_empty_query(&out);
+    if (out.len) say(c, &out);
+    c->in_query = false;
+    buf_fini(&c->query);
+    say_ready(c);
+}
+
+/* ---- messages ------------------------------------------------------------------------------- */
+
+static void on_query(struct console *c, struct slice body)
+{
+    struct slice text;
+    if (!frontend_read_query(body, &text)) {
+        client_violation(&c->session->client, "malformed Query");
+        return;
+    }
+    c->query_at = 0;
+    buf_add_slice(&c->query, text);
+    c->in_query = c->first = true;
+}
+
+static void on_parse(struct console *c, struct slice body)
+{
+    struct frontend_parse parse;
+    struct admin_call call;
+    struct buf out = { 0 };
+    struct err err;
+    if (!frontend_read_parse(body, &parse)) {
+        client_violation(&c->session->client, "malformed Parse");
+        return;
+    }
+    struct slice text = parse.text;
+    enum admin_read read = ADMIN_READ_NOTHING;
+    while (text.len && read == ADMIN_READ_NOTHING) read = admin_read(&text, &call, &err);
+    if (read == ADMIN_READ_NOTHING) call = (struct admin_call){ 0 };
+    bool ok = read != ADMIN_READ_BAD;
+    if (ok && !admin_is_blank(text))
+        ok = err_set(&err, ERR_SYNTAX, "cannot insert multiple commands into a prepared statement");
+    if (ok) ok = console_prepared_add(&c->prepareds, 'S', parse.name, &call, 0, &err);
+    if (!ok) {
+        fail(c, &err);
+        return;
+    }
+    backend_parse_complete(&out);
+    say(c, &out);
+}
+
+static bool find(struct console *c, uint8_t kind, struct slice name, struct console_prepared **one)
+{
+    struct err err;
+    *one = console_prepared_find(&c->prepareds, kind, name);
+    if (*one) return true;
+    err_set(&err, kind == 'S' ? ERR_UNKNOWN_STMT : ERR_UNKNOWN_PORTAL, "");
+    fail(c, &err);
+    return false;
+}
+
+static void on_bind(struct console *c, struct slice body)
+{
+    struct console_bind bind;
+    struct console_prepared *statement;
+    struct buf out = { 0 };
+    struct err err;
+    if (!console_read_bind(body, &bind, &err)) {
+        if (err_is_fatal(err.code))
+            client_refuse(&c->session->client, &err);
+        else
+            fail(c, &err);
+        return;
+    }
+    if (!find(c, 'S', bind.statement, &statement)) return;
+    if (!console_prepared_add(&c->prepareds, 'P', bind.portal, &statement->call, bind.binary,
+                              &err)) {
+        fail(c, &err);
+        return;
+    }
+    backend_bind_complete(&out);
+    say(c, &out);
+}
+
+static void on_describe(struct console *c, struct slice body)
+{
+    struct slice name;
+    uint8_t kind;
+    struct console_prepared *one;
+    struct buf out = { 0 };
+    if (!frontend_read_target(body, &kind, &name)) {
+        client_violation(&c->session->client, "malformed Describe");
+        return;
+    }
+    if (!find(c, kind, name, &one)) return;
+    if (kind == 'S') backend_parameter_description(&out);
+    if (one->call.command && has_rows(one->call.command))
+        rows_describe(&(struct rows_shape){ one->call.command->id, one->call.extended,
+                                            kind == 'P' ? one->binary : 0 },
+                      &out);
+    else
+        backend_no_data(&out);
+    say(c, &out);
+}
+
+static void on_close(struct console *c, struct slice body)
+{
+    struct slice name;
+    uint8_t kind;
+    struct buf out = { 0 };
+    if (!frontend_read_target(body, &kind, &name)) {
+        client_violation(&c->session->client, "malformed Close");
+        return;
+    }
+    console_prepared_remove(&c->prepareds, kind, name);
+    backend_close_complete(&out);
+    say(c, &out);
+}
+
+static void on_execute(struct console *c, struct slice body)
+{
+    struct slice name;
+    struct console_prepared *one;
+    struct buf out = { 0 };
+    if (!frontend_read_execute(body, &name)) {
+        client_violation(&c->session->client, "malformed Execute");
+        return;
+    }
+    if (!find(c, 'P', name, &one)) return;
+    if (!one->call.command) {
+        backend_empty_query(&out);
+        say(c, &out);
+        return;
+    }
+    c->call = one->call;
+    c->binary = one->binary;
+    c->described = true;
+    run(c);
+}
+
+static void take_message(struct console *c, const struct piece *p)
+{
+    struct client *client = &c->session->client;
+    struct slice body = piece_body(p);
+    if (c->discarding && p->type != FRONTEND_SYNC && p->type != FRONTEND_TERMINATE) return;
+    if (!p->last) {
+        client_violation(client, "a message too large for the console");
+        return;
+    }
+    switch (p->type) {
+    case FRONTEND_QUERY: on_query(c, body); break;
+    case FRONTEND_PARSE: on_parse(c, body); break;
+    case FRONTEND_BIND: on_bind(c, body); break;
+    case FRONTEND_DESCRIBE: on_describe(c, body); break;
+    case FRONTEND_CLOSE: on_close(c, body); break;
+    case FRONTEND_EXECUTE: on_execute(c, body); break;
+    case FRONTEND_FLUSH: break;
+    case FRONTEND_SYNC:
+        c->discarding = false;
+        say_ready(c);
+        break;
+    case FRONTEND_TERMINATE: client_step(client, CLIENT_ON_GONE, NULL); break;
+    default: client_violation(client, "a message that the console does not take");
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------- */
+
+static bool is_busy(const struct console *c)
+{
+    return c->call.command || stream_is_choked(&c->session->client.stream);
+}
+
+/* The next message of what is held. False: there is none. */
+static bool take_next(struct console *c)
+{
+    struct client *client = &c->session->client;
+    struct slice in = buf_slice(&client->held);
+    struct piece piece;
+    switch (frame_next(&client->frame, &in, &piece)) {
+    case FRAME_PIECE: break;
+    case FRAME_MORE: return false;
+    default: client_violation(client, "not a message"); return false;
+    }
+    size_t left = in.len;
+    if (piece.first) take_message(c, &piece);
+    if (!is_alive(c)) return false; /* and what was held is gone */
+    buf_drop(&client->held, client->held.len - left);
+    return true;
+}
+
+void console_go_on(struct console *c)
+{
+    struct client *client = &c->session->client;
+    if (c->going_on) return; /* further up the stack */
+    c->going_on = true;
+    while (is_alive(c) && !is_busy(c)) {
+        if (c->in_query)
+            run_query(c);
+        else if (!take_next(c))
+            break;
+    }
+    c->going_on = false;
+    if (!is_alive(c)) return;
+    if (client->held.len == 0) buf_fini(&client->held);
+    if (client->held.len > HELD_HIGH_BYTES && is_busy(c))
+        stream_pause(&client->stream);
+    else
+        stream_resume(&client->stream);
+}
+
+void console_take(struct console *c, const char *at, size_t len)
+{
+    struct client *client = &c->session->client;
+    buf_add(&client->held, at, len);
+    if (client->held.failed) {
+        struct err err;
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(client, &err);
+        return;
+    }
+    console_go_on(c);
+}

@@ -1,0 +1,81 @@
+#include "proxy/console_act.h"
+
+#include "proxy/session.h"
+#include "proxy/worker.h"
+
+static bool is_meant(const struct pool *p, const char *database)
+{
+    return !database[0] || strcmp(p->target.database, database) == 0;
+}
+
+/* ---- PAUSE, RESUME -------------------------------------------------------------------------- */
+
+static void remember_paused(struct worker *w, const char *database)
+{
+    if (!database[0])
+        w->paused = true;
+    else if (!worker_is_paused(w, slice_str(database)))
+        buf_add(&w->paused_databases, database, strlen(database) + 1);
+}
+
+void console_visit_pause(struct worker *w, struct survey_part *part)
+{
+    const char *database = part->survey->text;
+    uint32_t at = 0;
+    struct pool *p;
+    remember_paused(w, database);
+    part->number = 0;
+    while ((p = map_next(&w->pools, &at))) {
+        if (!is_meant(p, database)) continue;
+        if (!p->paused) pool_pause(p);
+        pool_reconnect(p);
+        part->number += p->count[POOL_OPENING] + p->count[POOL_BUSY] + p->count[POOL_LEAVING];
+    }
+}
+
+static void forget_paused(struct worker *w, const char *database)
+{
+    struct buf left = { 0 };
+    if (!database[0]) w->paused = false;
+    struct slice names = buf_slice(&w->paused_databases);
+    while (database[0] && names.len) {
+        struct slice name = slice_str(names.at);
+        if (!slice_is(name, database)) buf_add(&left, name.at, name.len + 1);
+        names = slice_after(names, name.len + 1);
+    }
+    buf_fini(&w->paused_databases);
+    w->paused_databases = left;
+}
+
+void console_visit_resume(struct worker *w, struct survey_part *part)
+{
+    uint32_t at = 0;
+    struct pool *p;
+    forget_paused(w, part->survey->text);
+    while ((p = map_next(&w->pools, &at)))
+        if (p->paused && !worker_is_paused(w, slice_str(p->target.database))) pool_resume(p);
+}
+
+/* ---- RECONNECT, KILL_CLIENT ------------------------------------------------------------------ */
+
+void console_visit_reconnect(struct worker *w, struct survey_part *part)
+{
+    uint32_t at = 0;
+    struct pool *p;
+    while ((p = map_next(&w->pools, &at)))
+        if (is_meant(p, part->survey->text)) pool_reconnect(p);
+}
+
+void console_visit_kill(struct worker *w, struct survey_part *part)
+{
+    struct err err;
+    err_set(&err, ERR_TERMINATED, "");
+    list_each(node, &w->sessions)
+    {
+        struct client *c = list_item(node, struct client, node);
+        if (c->id != part->survey->number || c->state >= CLIENT_LEAVING) continue;
+        part->number++;
+        client_refuse(c, &err);
+        return;
+    }
+}

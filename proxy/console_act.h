@@ -1,0 +1,19 @@
+/* console_act: what each worker does at an operator's command.
+ *
+ * Visits, as console_show's, but they change things: part->survey->text is the
+ * command's argument ("": all databases), part->number says how many are still to be
+ * waited for (PAUSE), or were found (KILL_CLIENT). Thread: the visited worker's.
+ */
+#ifndef SLUICE_PROXY_CONSOLE_ACT_H
+#define SLUICE_PROXY_CONSOLE_ACT_H
+
+#include "proxy/survey.h"
+
+/* Serves nobody any more and closes what is free; may be repeated until nothing is busy. */
+void console_visit_pause(struct worker *w, struct survey_part *part);
+void console_visit_resume(struct worker *w, struct survey_part *part);
+void console_visit_reconnect(struct worker *w, struct survey_part *part);
+/* The client whose id is part->survey->number. */
+void console_visit_kill(struct worker *w, struct survey_part *part);
+
+#endif

@@ -1,0 +1,45 @@
+#include "proxy/control_order.h"
+
+#include "protocol/list.h"
+#include "proxy/shared.h"
+
+#include <stdlib.h>
+
+struct control_order *control_order_new(enum control_order_kind kind)
+{
+    struct control_order *o = calloc(1, sizeof *o);
+    if (o) o->kind = kind;
+    return o;
+}
+
+void control_order_free(struct control_order *o)
+{
+    buf_fini(&o->problems);
+    free(o);
+}
+
+static void deliver(struct mail *mail, void *control)
+{
+    control_take_order(control, list_item(mail, struct control_order, mail));
+}
+
+bool control_order_post(struct control_order *o, const struct shared *shared)
+{
+    o->mail.deliver = deliver;
+    if (shared->control && mailbox_post(shared->control, &o->mail)) return true;
+    control_order_free(o);
+    return false;
+}
+
+static void deliver_answer(struct mail *mail, void *owner)
+{
+    struct control_order *o = list_item(mail, struct control_order, mail);
+    (void)owner;
+    o->done(o);
+}
+
+void control_order_answer(struct control_order *o)
+{
+    o->mail.deliver = deliver_answer;
+    if (!mailbox_post(o->home, &o->mail)) control_order_free(o);
+}
