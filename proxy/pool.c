@@ -313,10 +313,12 @@ static void on_ready(struct server *s)
     uint64_t life = p->settings.server_lifetime_ms;
     s->expires_ms =
         life ? env_now_ms(p->env) + life - life / 10 + random_u64() % (life / 5 + 1) : UINT64_MAX;
-    if (p->closing)
+    if (p->closing) {
         pool_discard(p, s, "pool closed");
-    else
-        pass_on(p, s);
+        return;
+    }
+    pass_on(p, s);
+    dial_as_needed(p); /* now it is known what a welcome looks like: the warm ones */
 }
 
 /* A startup parameter that the cluster does not know must not keep anybody out. */

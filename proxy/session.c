@@ -110,6 +110,7 @@ static void greet(struct session *s, struct server *server)
     welcome(s, &server->params);
     log_login(s);
     if (s->client.state != CLIENT_ACTIVE) return;
+    /* In session mode it is the one whose pid the client was told: nobody else's from now on. */
     if (!s->keeps_server) session_detach(s);
     begin_work(s);
 }

@@ -115,12 +115,25 @@ long before_rss_kib(const struct proxy *p)
     return kib;
 }
 
-int before_servers(struct postgres *pg)
+int before_servers(struct postgres *pg, const char *user)
 {
-    char *count = postgres_ask(pg, "select count(*) from pg_stat_activity "
-                                   "where backend_type = 'client backend' "
-                                   "and pid <> pg_backend_pid()");
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "select count(*) from pg_stat_activity where usename = '%s' and pid <> "
+             "pg_backend_pid()",
+             user);
+    char *count = postgres_ask(pg, sql);
     int n = count ? (int)strtol(count, NULL, 10) : -1;
     free(count);
     return n;
+}
+
+void before_terminate(struct postgres *pg, const char *user)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "select pg_terminate_backend(pid) from pg_stat_activity where usename = '%s' "
+             "and pid <> pg_backend_pid()",
+             user);
+    postgres_run(pg, sql);
 }

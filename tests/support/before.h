@@ -48,7 +48,8 @@ const char *before_says(PGconn *c, const char *sql);
 /* Resident memory in KiB of the proxy. */
 long before_rss_kib(const struct proxy *p);
 
-/* Sessions that the PostgreSQL has, ours not counted. */
-int before_servers(struct postgres *pg);
+/* Sessions that the PostgreSQL has of a user; and ends them all. */
+int before_servers(struct postgres *pg, const char *user);
+void before_terminate(struct postgres *pg, const char *user);
 
 #endif
