@@ -87,6 +87,7 @@ write_config() { # CLUSTER-IDENTIFIER
   "clusters": { "warehouse": { "endpoint": "localhost:$warehouse_port", "ca": "ca.crt",
       "credentials": { "source": "iam", "cluster_identifier": "$1" } } },
   "users": { "local": { "auth": ["trust"], "role": "all", "db_user": "loader" },
+             "ghost": { "auth": ["trust"], "role": "all" },
              "events_loader": { "auth": ["iam"], "arns": ["arn:aws:iam::123456789012:role/events-loader"],
                                 "role": "all", "db_user": "loader" },
              "other": { "auth": ["iam"], "arns": ["arn:aws:iam::123456789012:role/other"], "role": "all",
@@ -120,6 +121,14 @@ for _ in 1 2 3 4 5 6 7 8; do ask local >/dev/null & clients+=($!); done
 wait "${clients[@]}"
 [ "$(calls)" = "$before" ] || die "$(calls) calls, $before before: a login was fetched again"
 ok 'eight more clients need no further call'
+
+wants 'a user that the warehouse does not let in is told so' 'refused the login of "IAM:ghost"' "$(ask ghost)"
+[ "$(calls)" = $((before + 2)) ] || die "$(calls) calls, $before before: not one login and one more"
+ok 'after one more login from AWS, and no more than one'
+
+wants 'credentials test says who we would be' '"said":"IAM:loader"' \
+    "$("$binary" credentials test --config "$home/sluice.json" --json)"
+wants 'iam-policy allows it' 'dbuser:c1/loader' "$("$binary" iam-policy --config "$home/sluice.json" 2>/dev/null)"
 
 # ---- clients in, by IAM ------------------------------------------------------------------------------
 role() { # COMMAND... with the role's keys, and no others
@@ -158,4 +167,5 @@ ok 'no secret in the log'
 
 stop "$sluice"
 wants 'it stopped in good order' 'stopped' "$(tail -3 "$kit_dir/sluice.log")"
+! grep -E 'Sanitizer|runtime error' "$kit_dir/sluice.log" || die 'a sanitizer has something to say'
 say "$pass of $pass steps held"
