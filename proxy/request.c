@@ -163,6 +163,15 @@ static bool must_yield(const struct session *s, const struct piece *p)
     return env_now_ms(s->client.env) - s->attached_ms >= FAIR_SHARE_MS;
 }
 
+/* After an error in a batch the server discards everything up to the Sync. Nothing of it needs to
+ * be sent, and no answer of our own may be given in its place. */
+static bool is_skipped(const struct session *s, uint8_t type)
+{
+    const struct txn *txn = s->server ? &s->server->txn : NULL;
+    return txn && txn->skipping && !txn->doubtful && type != FRONTEND_SYNC &&
+           type != FRONTEND_TERMINATE;
+}
+
 static enum take take_first(struct session *s, const struct piece *p, struct outbox *out)
 {
     bool was_discarding = s->discarding;
@@ -170,6 +179,7 @@ static enum take take_first(struct session *s, const struct piece *p, struct out
         if (p->type != FRONTEND_SYNC) return TAKE_DROP;
         s->discarding = false;
     }
+    if (is_skipped(s, p->type)) return TAKE_DROP;
     switch (p->type) {
     case FRONTEND_TERMINATE: client_step(&s->client, CLIENT_ON_GONE, NULL); return TAKE_STOP;
     case FRONTEND_PASSWORD:

@@ -333,6 +333,37 @@ static void play_byte_by_byte(int port, struct slice said, const struct answers 
     player_close(&p);
 }
 
+/* A batch has failed, and the client knows: what it says up to the Sync is answered by nobody. */
+static void play_skipped(int port)
+{
+    struct buf b = { 0 };
+    struct player p;
+    begin_session(&b, "skipping");
+    parse(&b, "", "selec");
+    say(&b, 'H', "", 0);
+    uint32_t failed = b.len;
+    bind_portal(&b, "", "nosuch", NULL);
+    say(&b, 'C', "Sx", 3);
+    parse(&b, "s", "select 1");
+    query(&b, "select 2");
+    say(&b, 'H', "", 0);
+    uint32_t flushed = b.len;
+    say(&b, 'S', "", 0);
+    query(&b, "select 3");
+    struct answers expected = ask_postgres(buf_slice(&b));
+    player_open(&p, port);
+    player_send(&p, slice_of(b.at, failed));
+    kit_sleep_ms(200);
+    player_send(&p, slice_of(b.at + failed, flushed - failed));
+    kit_sleep_ms(100);
+    player_send(&p, slice_of(b.at + flushed, b.len - flushed));
+    finish(&p, expected.ready);
+    compare(&p, &expected, "a failed batch", failed);
+    player_close(&p);
+    buf_fini(&expected.bytes);
+    buf_fini(&b);
+}
+
 /* ---- Sluice --------------------------------------------------------------------------------- */
 
 static const char config[] =
@@ -367,6 +398,7 @@ static void every_cut(struct kit *k, const char *mode)
         buf_fini(&expected.bytes);
         buf_fini(&b);
     }
+    play_skipped(proxy.port);
     assert_true(proxy_stop(k, &proxy));
 }
 
