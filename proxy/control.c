@@ -4,6 +4,7 @@
 #include "proxy/control_order.h"
 #include "proxy/creds.h"
 #include "proxy/iam_door.h"
+#include "proxy/ops/audit.h"
 #include "proxy/ops/config_settings.h"
 #include "proxy/realm.h"
 #include "proxy/shared.h"
@@ -116,8 +117,11 @@ static void on_deadline(uv_timer_t *timer)
 
 static void on_hup(uv_signal_t *signal, int number)
 {
+    struct control *c = signal->data;
     (void)number;
-    reload(signal->data, NULL);
+    reload(c, NULL);
+    /* Also when the configuration is wrong: the file may have been moved away. */
+    audit_open(c->shared->audit, &c->realm->config->audit);
 }
 
 /* `now`, or by draining first; whoever is told to drain twice stops. */
@@ -276,6 +280,7 @@ static int serve(struct control *c)
     watch(c, &c->interrupt, on_interrupt, SIGINT);
     raise_descriptor_limit(c);
     warn_of_the_world(c);
+    audit_open(c->shared->audit, &c->realm->config->audit);
     bool started = start_aws(c) && start_workers(c);
     if (started) {
         log_listening(c);
@@ -305,7 +310,8 @@ int control_run(struct config *config, struct log *log)
     struct problems problems = { 0 };
     widen_thread_pool();
     config_ref(config); /* its path is wanted even when no realm can be made of it */
-    if (c.shared) c.realm = realm_new(config, NULL, c.shared, &problems);
+    if (c.shared) c.shared->audit = audit_new(log);
+    if (c.shared && c.shared->audit) c.realm = realm_new(config, NULL, c.shared, &problems);
     log_problems(&c, &problems, config->name);
     config_unref(config);
     problems_fini(&problems);
@@ -315,6 +321,7 @@ int control_run(struct config *config, struct log *log)
         status = serve(&c);
     }
     realm_unref(c.realm);
+    if (c.shared) audit_free(c.shared->audit);
     shared_free(c.shared);
     return status;
 }

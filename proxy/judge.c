@@ -1,6 +1,8 @@
 #include "proxy/judge.h"
 
 #include "auth/grants.h"
+#include "protocol/sql_normal.h"
+#include "proxy/ops/audit.h"
 #include "proxy/shared.h"
 
 #include <stdio.h>
@@ -58,9 +60,50 @@ static void log_refusal(struct session *s, const char *event, const char *decisi
               LOG_U64("statement", v->statement), LOG_U64("at", v->at), LOG_END);
 }
 
+/* False: it cannot be recorded, and must not happen. */
+static bool record(struct session *s, enum audit_decision decision, const char *id,
+                   const struct verdict *v)
+{
+    char from[ADDRESS_TEXT_MAX];
+    struct audit_statement statement = {
+        .who = { .conn = s->client.id,
+                 .user = s->client.user->name,
+                 .role = s->role_name,
+                 .from = address_text(&s->client.address, from),
+                 .database = s->pool->target.database },
+        .decision = decision,
+        .id = id,
+        .reason = grants_reason_code(v->reason),
+        .kind = sql_kind_name(v->kind),
+        .verb = sql_verb_name(v->verb),
+        .object = v->object,
+        .statements = v->statement,
+        .fingerprint = sql_fingerprint(v->text),
+    };
+    return audit_statement(s->client.env->shared->audit, &statement);
+}
+
 static void name_decision(struct session *s, char decision[24])
 {
     snprintf(decision, 24, "%llx-%x", (unsigned long long)s->client.id, ++s->decisions);
+}
+
+static bool refuse_unrecorded(const char *decision, struct err *err)
+{
+    err_set(err, ERR_DENIED, "permission denied by proxy: the audit record cannot be written");
+    err_detail(err, "decision %s", decision);
+    err_hint(err, "the operator's log says why");
+    return false;
+}
+
+/* An allowed statement, where all are recorded; once, however often it is looked at. */
+static bool record_allowed(struct session *s, const struct verdict *v, struct err *err)
+{
+    char decision[24];
+    if (s->recorded || !audit_wants_all(s->client.env->shared->audit)) return true;
+    name_decision(s, decision);
+    if (record(s, AUDIT_ALLOW, decision, v)) return true;
+    return refuse_unrecorded(decision, err);
 }
 
 bool judge_statement(struct session *s, struct slice text, struct err *err)
@@ -72,15 +115,18 @@ bool judge_statement(struct session *s, struct slice text, struct err *err)
     struct verdict verdict;
     char decision[24];
     if (!role) return err_set(err, ERR_DENIED, "the role \"%s\" is gone", s->role_name);
-    if (grants_decide(role->grants, &known, text, &verdict)) return true;
+    if (grants_decide(role->grants, &known, text, &verdict))
+        return record_allowed(s, &verdict, err);
+    if (is_observed(role) && s->recorded) return true;
     name_decision(s, decision);
     if (is_observed(role)) {
         metrics_add(&s->client.env->metrics, METRIC_observed, 1);
         log_refusal(s, "policy.would_deny", decision, &verdict);
-        return true;
+        return record(s, AUDIT_OBSERVE, decision, &verdict) || refuse_unrecorded(decision, err);
     }
     metrics_add(&s->client.env->metrics, METRIC_denied, 1);
     log_refusal(s, "policy.denied", decision, &verdict);
+    record(s, AUDIT_DENY, decision, &verdict);
     grants_explain(role->grants, &verdict, err);
     if (!err->detail[0])
         err_detail(err, "decision %s", decision);
@@ -113,6 +159,7 @@ void judge_function_call(struct session *s, struct err *err)
     name_decision(s, decision);
     metrics_add(&s->client.env->metrics, METRIC_denied, 1);
     log_refusal(s, "policy.denied", decision, &verdict);
+    record(s, AUDIT_DENY, decision, &verdict);
     err_set(err, ERR_DENIED,
             "permission denied by proxy: function calls by number are not allowed");
     err_hint(err, "call the function in a SELECT; decision %s", decision);

@@ -4,7 +4,8 @@
  * its first byte leaves; the verdict is kept with a prepared statement and asked for
  * again when the role has changed since. Unrestricted roles are not judged.
  * `observe` turns a refusal into a line in the log, until its date.
- * A refusal has a decision id, which the client's error and the log both carry.
+ * A refusal has a decision id, which the client's error, the log and the audit record carry.
+ * What has to be recorded and cannot be is refused (see ops/audit.h).
  */
 #ifndef SLUICE_PROXY_JUDGE_H
 #define SLUICE_PROXY_JUDGE_H

@@ -56,6 +56,7 @@ struct session {
     bool waits;        /* what is held waits for something, not for more bytes */
     bool is_watched;   /* some timeout is set: see watch.h */
     uint8_t watched;   /* enum watch_kind */
+    bool recorded;     /* its statement waits, and has been judged and recorded before */
     bool restricted;   /* by its role: statements are gathered whole and judged */
     bool keeps_server; /* session mode */
     bool discarding;   /* our refusal: the client's messages are dropped up to a Sync */

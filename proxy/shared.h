@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct audit;
 struct creds;
 struct iam_door;
 struct mailbox;
@@ -33,6 +34,7 @@ struct shared {
     atomic_uint running;       /* workers whose loop has not ended */
     struct creds *creds;       /* the control thread's; set before any worker runs */
     struct iam_door *iam_door; /* likewise */
+    struct audit *audit;       /* likewise */
     struct worker **workers;
     unsigned n_workers;
     struct mailbox *control; /* the control thread's; see control_order.h */
