@@ -1,5 +1,6 @@
 #include "proxy/pool.h"
 
+#include "proxy/excess.h"
 #include "proxy/random.h"
 #include "proxy/shared.h"
 #include "proxy/worker.h"
@@ -132,9 +133,15 @@ static void on_line_due(struct wheel_node *node)
 static void on_ready(struct server *s);
 static void on_failed(struct server *s, const struct err *err);
 static void on_closed(struct server *s);
+static void on_checked(struct pool *p, struct server *s, enum excess_answer answer);
 static void on_bytes(struct server *s, const char *at, size_t len)
 {
-    pool_of(s)->events->on_bytes(s, at, len);
+    if (!s->excess) {
+        pool_of(s)->events->on_bytes(s, at, len);
+        return;
+    }
+    enum excess_answer answer = excess_take(s, at, len);
+    if (answer != EXCESS_MORE) on_checked(pool_of(s), s, answer);
 }
 static void on_dropped(struct server *s, void *local) { pool_of(s)->events->on_dropped(local); }
 static void on_drained(struct server *s) { pool_of(s)->events->on_drained(s); }
@@ -300,13 +307,9 @@ static void pass_on(struct pool *p, struct server *s)
     if (t) dial_as_needed(p);
 }
 
-static void on_ready(struct server *s)
+/* The server is fit for clients. */
+static void admit(struct pool *p, struct server *s)
 {
-    struct pool *p = pool_of(s);
-    char where[160];
-    server_name(s, where, sizeof where);
-    log_event(p->env->log, LOG_INFO, "server.opened", LOG_U64("server", s->id),
-              LOG_TEXT("pool", p->key), LOG_TEXT("at", where), LOG_U64("pid", s->pid), LOG_END);
     p->failures = 0;
     p->welcomed = params_copy(&p->welcome, &s->params) || p->welcomed;
     /* A tenth either way, so that servers dialled together do not all end together. */
@@ -319,6 +322,60 @@ static void on_ready(struct server *s)
     }
     pass_on(p, s);
     dial_as_needed(p); /* now it is known what a welcome looks like: the warm ones */
+}
+
+static void on_check_due(struct wheel_node *node)
+{
+    struct server *s = list_item(node, struct server, timer);
+    server_fail(s, ERR_SERVER_UNREACHABLE,
+                "the question for the user's privileges was not answered in time");
+}
+
+/* Its database user may have to prove that it is no stronger than the role. */
+static bool must_check(const struct pool *p, const struct realm_role **role)
+{
+    if (p->checked == p->target.realm->generation) return false;
+    *role = realm_role(p->target.realm, p->role);
+    return *role && !grants_is_unrestricted((*role)->grants);
+}
+
+static void on_checked(struct pool *p, struct server *s, enum excess_answer answer)
+{
+    const struct realm_role *role = realm_role(p->target.realm, p->role);
+    bool refuse = !role || role->config->excess_privilege == CONFIG_EXCESS_REFUSE;
+    uint64_t generation = excess_end(s);
+    wheel_cancel(&s->timer);
+    if (answer == EXCESS_GARBLED) {
+        server_fail(s, ERR_SERVER_CONFUSED, "no answer to the question for the user's privileges");
+        return;
+    }
+    if (answer == EXCESS_NONE || !refuse) {
+        p->checked = generation;
+        admit(p, s);
+        return;
+    }
+    /* Servers that were let in by an earlier configuration go as well. */
+    pool_reconnect(p);
+    server_fail(s, ERR_ACCESS_DENIED, "%s \"%s\" may do more than the role \"%s\", see the log",
+                answer == EXCESS_FOUND ? "database user" : "for all that can be told database user",
+                p->target.db_user, p->role);
+}
+
+static void on_ready(struct server *s)
+{
+    struct pool *p = pool_of(s);
+    const struct realm_role *role;
+    char where[160];
+    server_name(s, where, sizeof where);
+    log_event(p->env->log, LOG_INFO, "server.opened", LOG_U64("server", s->id),
+              LOG_TEXT("pool", p->key), LOG_TEXT("at", where), LOG_U64("pid", s->pid), LOG_END);
+    if (p->closing || !must_check(p, &role)) {
+        admit(p, s);
+        return;
+    }
+    wheel_node_init(&s->timer, on_check_due);
+    wheel_set(&p->env->streams.wheel, &s->timer, p->settings.server_connect_timeout_ms);
+    if (!excess_ask(s, role)) server_fail(s, ERR_OUT_OF_MEMORY, "");
 }
 
 /* A startup parameter that the cluster does not know must not keep anybody out. */
@@ -348,7 +405,7 @@ static void on_failed(struct server *s, const struct err *err)
     } else if (was == POOL_OPENING) {
         note_failure(p, err);
         /* Wrong credentials do not become right by waiting. */
-        if (err->code == ERR_SERVER_REJECTED) refuse_line(p, err);
+        if (err->code == ERR_SERVER_REJECTED || err->code == ERR_ACCESS_DENIED) refuse_line(p, err);
     }
 }
 
@@ -395,6 +452,7 @@ static void free_if_over(struct pool *p)
     realm_unref(p->target.realm);
     free(p->target.database);
     free(p->target.db_user);
+    free(p->role);
     buf_fini(&p->recent_pairs);
     params_fini(&p->welcome);
     forget_welcomes(p);
@@ -407,6 +465,7 @@ static void on_closed(struct server *s)
     struct pool *p = pool_of(s);
     list_remove(&s->node);
     p->count[s->place]--;
+    excess_end(s);
     free(s);
     put_budgets(p);
     dial_as_needed(p);
@@ -509,6 +568,7 @@ struct pool *pool_new(struct env *env, const struct pool_events *events,
         .database = strndup(setup->database.at, setup->database.len),
         .db_user = strndup(setup->db_user.at, setup->db_user.len),
     };
+    p->role = strndup(setup->role.at, setup->role.len);
     for (int i = 0; i < POOL_PLACES; i++) list_init(&p->servers[i]);
     list_init(&p->line);
     wheel_node_init(&p->line_timer, on_line_due);
@@ -516,7 +576,7 @@ struct pool *pool_new(struct env *env, const struct pool_events *events,
     wheel_node_init(&p->sweep_timer, on_sweep);
     p->of_database = find_budget(p, "database", p->target.database);
     p->of_user = find_budget(p, "user", p->target.db_user);
-    if (!p->key || !p->of_database || !p->of_user) {
+    if (!p->key || !p->role || !p->of_database || !p->of_user) {
         p->closing = true;
         free_if_over(p);
         return NULL;

@@ -66,6 +66,8 @@ struct pool {
     const struct pool_events *events;
     char *key;
     struct server_target target;
+    char *role;
+    uint64_t checked; /* the generation for which its user was found no stronger: see excess.h */
     struct config_pool settings;
     struct budget *of_database, *of_user; /* beside the cluster's own */
     struct list servers[POOL_PLACES];     /* idle: the most recently used first */

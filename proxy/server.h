@@ -56,6 +56,7 @@ struct server_target {
     char *database, *db_user;
 };
 
+struct excess;
 struct server;
 struct server_login;
 
@@ -75,6 +76,7 @@ struct server {
     const struct server_events *events;
     const struct server_target *target;
     struct server_login *login; /* until it is ready */
+    struct excess *excess;      /* a question to it under way, see excess.h; NULL: none */
     struct buf pairs;           /* further startup parameters: key NUL value NUL ... */
     struct slice rejected;      /* after a failed login: the one of `pairs` that was at fault */
     void *session;              /* whom it serves; the owner's business */

@@ -10,7 +10,8 @@ create schema mart;
 create table mart.sales (day date, amount numeric(12, 2));
 insert into mart.sales select date '2026-01-01' + n, 100 + n from generate_series(0, 30) n;
 
-grant insert, select on public.events to loader;
+-- No more than the role has: Sluice looks (excess_privilege).
+grant insert on public.events to loader;
 grant insert on staging.raw to loader;
 grant usage on schema staging to loader;
 grant usage on schema mart to ana;

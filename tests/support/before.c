@@ -32,7 +32,8 @@ char *before_config(const struct before *b)
                       "    \"loader\": { \"auth\": [\"trust\"], \"role\": \"loader\","
                       " \"db_user\": \"postgres\" }"),
         or (b->roles, "\"owner\": { \"grants\": [ { \"verbs\": [\"ALL\"], \"on\": [\"*\"] } ] },\n"
-                      "    \"loader\": { \"insert_only\": [\"public.events\"] }"),
+                      "    \"loader\": { \"insert_only\": [\"public.events\"],"
+                      " \"excess_privilege\": \"warn\" }"),
         or (b->access, "{ \"from\": \"127.0.0.0/8\" }"),
         or (b->pool, "{ \"mode\": \"transaction\", \"size\": 4 }"), or (b->limits, "{}"));
     if (n < 0) abort();

@@ -15,13 +15,13 @@ struct before {
     const char *logins;      /* "postgres": "env:PG_PASSWORD" */
     const char *listen_tls;  /* none */
     const char *users;       /* "postgres": trust, role owner; "loader": trust, role loader */
-    const char *roles;       /* owner: everything; loader: insert_only public.events */
-    const char *access;      /* { "from": "127.0.0.0/8" } */
-    const char *pool;        /* { "mode": "transaction", "size": 4 } */
-    const char *limits;      /* {} */
-    const char *more;        /* further keys of the document, each with a comma behind it */
-    int workers;             /* 1 */
-    int max_connections;     /* 40 */
+    const char *roles;   /* owner: everything; loader: insert_only public.events, excess: warn */
+    const char *access;  /* { "from": "127.0.0.0/8" } */
+    const char *pool;    /* { "mode": "transaction", "size": 4 } */
+    const char *limits;  /* {} */
+    const char *more;    /* further keys of the document, each with a comma behind it */
+    int workers;         /* 1 */
+    int max_connections; /* 40 */
 };
 
 /* To be freed. Sets PG_PASSWORD in the environment to "none" where it is not set. */
