@@ -94,6 +94,7 @@ static bool reload(struct control *c, struct buf *told)
     for (unsigned i = 0; i < c->shared->n_workers; i++) worker_reload(c->shared->workers[i], realm);
     realm_unref(before);
     apply_log_settings(c);
+    audit_open(c->shared->audit, &realm->config->audit);
     warn_of_the_world(c);
     log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", path),
               LOG_U64("generation", realm->generation), LOG_END);
@@ -119,9 +120,8 @@ static void on_hup(uv_signal_t *signal, int number)
 {
     struct control *c = signal->data;
     (void)number;
-    reload(c, NULL);
-    /* Also when the configuration is wrong: the file may have been moved away. */
-    audit_open(c->shared->audit, &c->realm->config->audit);
+    /* The audit file may have been moved away, whatever is wrong with the configuration. */
+    if (!reload(c, NULL)) audit_open(c->shared->audit, &c->realm->config->audit);
 }
 
 /* `now`, or by draining first; whoever is told to drain twice stops. */
