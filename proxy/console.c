@@ -7,6 +7,7 @@
 #include "proxy/console_reader.h"
 #include "proxy/console_show.h"
 #include "proxy/control_order.h"
+#include "proxy/ops/audit.h"
 #include "proxy/ops/config_settings.h"
 #include "proxy/worker.h"
 
@@ -426,16 +427,22 @@ static const struct {
     [ADMIN_SHUTDOWN_WAIT_SERVERS] = { .for_control = true, .order = CONTROL_DRAIN },
 };
 
-/* Acts are recorded, those refused too; looking is not. */
-static void log_act(const struct console *c, bool allowed)
+/* Acts are told to the log and, when they are to happen, to the audit record; looking is not.
+ * False: what cannot be recorded must not happen. */
+static bool record_act(const struct console *c, bool allowed)
 {
     const struct client *client = &c->session->client;
+    const struct admin_call *call = &c->call;
     char from[ADDRESS_TEXT_MAX];
-    if (c->call.command->level <= CONSOLE_VIEWER) return;
+    if (call->command->level <= CONSOLE_VIEWER) return true;
+    address_text(&client->address, from);
     log_event(client->env->log, LOG_WARNING, "admin.act", LOG_U64("conn", client->id),
-              LOG_TEXT("from", address_text(&client->address, from)),
-              LOG_STR("user", client->user->name), LOG_TEXT("command", c->call.command->words),
-              LOG_TEXT("argument", c->call.argument), LOG_BOOL("allowed", allowed), LOG_END);
+              LOG_TEXT("from", from), LOG_STR("user", client->user->name),
+              LOG_TEXT("command", call->command->words), LOG_TEXT("argument", call->argument),
+              LOG_BOOL("allowed", allowed), LOG_END);
+    struct audit_who who = { .conn = client->id, .user = client->user->name, .from = from };
+    return !allowed || audit_act(client->env->shared->audit, &who, call->command->words,
+                                 slice_str(call->argument));
 }
 
 static bool is_allowed(struct console *c)
@@ -443,10 +450,13 @@ static bool is_allowed(struct console *c)
     const struct admin_command *command = c->call.command;
     bool allowed = admin_may(level_of(c), command);
     struct err err;
-    log_act(c, allowed);
-    if (allowed) return true;
-    err_set(&err, ERR_DENIED, "%s needs the console level \"%s\", you have \"%s\"", command->words,
-            admin_level_name(command->level), admin_level_name(level_of(c)));
+    bool recorded = record_act(c, allowed);
+    if (allowed && recorded) return true;
+    if (allowed)
+        err_set(&err, ERR_DENIED, "%s cannot be recorded at the moment", command->words);
+    else
+        err_set(&err, ERR_DENIED, "%s needs the console level \"%s\", you have \"%s\"",
+                command->words, admin_level_name(command->level), admin_level_name(level_of(c)));
     fail(c, &err);
     return false;
 }

@@ -3,6 +3,7 @@
 #include "proxy/aws_client.h"
 #include "proxy/control_order.h"
 #include "proxy/creds.h"
+#include "proxy/http_admin.h"
 #include "proxy/iam_door.h"
 #include "proxy/ops/audit.h"
 #include "proxy/ops/config_settings.h"
@@ -24,6 +25,7 @@ struct control {
     struct mailbox mailbox; /* orders from the console; answers from workers */
     struct shared *shared;
     struct http *http;
+    struct http_admin admin; /* health, metrics */
     struct realm *realm;
     struct log *log;
     bool draining;
@@ -83,6 +85,7 @@ static bool reload(struct control *c, struct buf *told)
     if (told) problems_print(&problems, path ? path : "", told);
     problems_fini(&problems);
     if (!realm) {
+        c->admin.view.last_reload_ok = false;
         log_event(c->log, LOG_ERROR, "config.not_reloaded",
                   LOG_TEXT("why", "see the problems above; the old configuration stays"), LOG_END);
         free(path);
@@ -90,7 +93,8 @@ static bool reload(struct control *c, struct buf *told)
     }
     log_restarts_needed(c, c->realm->config, realm->config);
     struct realm *before = c->realm;
-    c->realm = realm;
+    c->realm = c->admin.view.realm = realm;
+    c->admin.view.last_reload_ok = true;
     for (unsigned i = 0; i < c->shared->n_workers; i++) worker_reload(c->shared->workers[i], realm);
     realm_unref(before);
     apply_log_settings(c);
@@ -176,6 +180,7 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->interrupt, NULL);
     uv_close((uv_handle_t *)&c->deadline, NULL);
     uv_close((uv_handle_t *)&c->all_gone, NULL);
+    http_admin_close(&c->admin);
     mailbox_close(&c->mailbox, on_mailbox_closed);
     creds_close(c->shared->creds);
     iam_door_close(c->shared->iam_door);
@@ -247,6 +252,30 @@ static bool start_workers(struct control *c)
     return true;
 }
 
+static void drain_by_http(void *owner)
+{
+    struct control *c = owner;
+    if (!c->draining) stop(c, false);
+}
+
+static bool start_http(struct control *c)
+{
+    struct err err;
+    struct http_admin_view view = {
+        .shared = c->shared,
+        .realm = c->realm,
+        .log = c->log,
+        .last_reload_ok = true,
+        .home = &c->mailbox,
+        .drain = drain_by_http,
+        .owner = c,
+    };
+    if (http_admin_open(&c->admin, &view, &c->loop, &err)) return true;
+    log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
+              LOG_TEXT("hint", err.hint), LOG_END);
+    return false;
+}
+
 static void join_workers(struct shared *shared)
 {
     for (unsigned i = 0; i < shared->n_workers; i++) {
@@ -281,7 +310,7 @@ static int serve(struct control *c)
     raise_descriptor_limit(c);
     warn_of_the_world(c);
     audit_open(c->shared->audit, &c->realm->config->audit);
-    bool started = start_aws(c) && start_workers(c);
+    bool started = start_aws(c) && start_workers(c) && start_http(c);
     if (started) {
         log_listening(c);
     } else {
@@ -290,6 +319,7 @@ static int serve(struct control *c)
     }
     uv_run(&c->loop, UV_RUN_DEFAULT);
     join_workers(c->shared);
+    http_admin_free(&c->admin);
     creds_free(c->shared->creds);
     iam_door_free(c->shared->iam_door);
     uv_loop_close(&c->loop);

@@ -76,7 +76,6 @@ static void take_out_of_line(struct pool *p, struct pool_ticket *t)
     metrics_sub(&p->env->metrics, METRIC_clients_waiting, 1);
     uint64_t waited_ms = env_now_ms(p->env) - t->since_ms;
     p->stats.wait_ms += waited_ms;
-    metrics_add(&p->env->metrics, METRIC_wait_microseconds, waited_ms * 1000);
     metrics_observe(&p->env->metrics, HISTOGRAM_wait_seconds, waited_ms);
 }
 
