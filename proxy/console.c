@@ -427,7 +427,7 @@ static const struct {
     [ADMIN_SHUTDOWN_WAIT_SERVERS] = { .for_control = true, .order = CONTROL_DRAIN },
 };
 
-/* Acts are told to the log and, when they are to happen, to the audit record; looking is not.
+/* Acts are told to the log and to the audit record, those refused too; looking is not.
  * False: what cannot be recorded must not happen. */
 static bool record_act(const struct console *c, bool allowed)
 {
@@ -441,8 +441,8 @@ static bool record_act(const struct console *c, bool allowed)
               LOG_TEXT("command", call->command->words), LOG_TEXT("argument", call->argument),
               LOG_BOOL("allowed", allowed), LOG_END);
     struct audit_who who = { .conn = client->id, .user = client->user->name, .from = from };
-    return !allowed || audit_act(client->env->shared->audit, &who, call->command->words,
-                                 slice_str(call->argument));
+    return audit_act(client->env->shared->audit, &who, allowed ? AUDIT_ALLOW : AUDIT_DENY,
+                     call->command->words, slice_str(call->argument));
 }
 
 static bool is_allowed(struct console *c)

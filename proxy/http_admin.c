@@ -199,7 +199,7 @@ static void drain(struct http_admin *h, struct http_exchange *x)
               LOG_TEXT("user", "http"), LOG_TEXT("command", "POST /drain"),
               LOG_BOOL("allowed", true), LOG_END);
     struct audit_who who = { .user = slice_str("http"), .from = http_peer(x) };
-    if (!audit_act(h->view.shared->audit, &who, "DRAIN", slice_str(""))) {
+    if (!audit_act(h->view.shared->audit, &who, AUDIT_ALLOW, "DRAIN", slice_str(""))) {
         http_answer(x, 503, NULL, NULL, slice_str("this cannot be recorded at the moment\n"));
         return;
     }

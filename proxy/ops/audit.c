@@ -265,11 +265,25 @@ static void add_who(struct buf *line, const struct audit_who *who)
     buf_addf(line, ",\"conn\":%llu", (unsigned long long)who->conn);
 }
 
+static const char *const decisions[] = {
+    [AUDIT_ALLOW] = "allow", [AUDIT_DENY] = "deny", [AUDIT_OBSERVE] = "observe"
+};
+
+struct act {
+    enum audit_decision decision;
+    const char *name;
+    struct slice object;
+};
+
+static void add_act(struct buf *line, const struct act *act)
+{
+    add_text(line, "decision", slice_str(decisions[act->decision]));
+    add_text(line, "act", slice_str(act->name));
+    add_text(line, "object", act->object);
+}
+
 static void add_statement(struct buf *line, const struct audit_statement *s)
 {
-    static const char *const decisions[] = {
-        [AUDIT_ALLOW] = "allow", [AUDIT_DENY] = "deny", [AUDIT_OBSERVE] = "observe"
-    };
     add_text(line, "id", slice_str(s->id));
     add_text(line, "decision", slice_str(decisions[s->decision]));
     add_text(line, "reason", slice_str(s->reason));
@@ -286,7 +300,7 @@ static void add_statement(struct buf *line, const struct audit_statement *s)
 
 /* What both records have in common: the lock, the frame of the line, and what a failure means. */
 static bool record(struct audit *a, const struct audit_who *who,
-                   const struct audit_statement *statement, const char *act, struct slice object)
+                   const struct audit_statement *statement, const struct act *act)
 {
     struct buf line = { 0 };
     pthread_mutex_lock(&a->lock);
@@ -295,8 +309,7 @@ static bool record(struct audit *a, const struct audit_who *who,
         begin_line(&line, a, statement ? "statement" : "act");
         add_who(&line, who);
         if (statement) add_statement(&line, statement);
-        add_text(&line, "act", slice_str(act));
-        add_text(&line, "object", object);
+        if (act) add_act(&line, act);
         end_line(&line, a);
         ok = put(a, &line);
     }
@@ -308,10 +321,11 @@ static bool record(struct audit *a, const struct audit_who *who,
 
 bool audit_statement(struct audit *a, const struct audit_statement *s)
 {
-    return record(a, &s->who, s, NULL, (struct slice){ 0 });
+    return record(a, &s->who, s, NULL);
 }
 
-bool audit_act(struct audit *a, const struct audit_who *who, const char *act, struct slice object)
+bool audit_act(struct audit *a, const struct audit_who *who, enum audit_decision decision,
+               const char *act, struct slice object)
 {
-    return record(a, who, NULL, act, object);
+    return record(a, who, NULL, &(struct act){ decision, act, object });
 }

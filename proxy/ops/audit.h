@@ -60,8 +60,10 @@ bool audit_wants_all(const struct audit *a);
 /* False: it could not be written, and by the settings what it tells of must not happen. */
 bool audit_statement(struct audit *a, const struct audit_statement *s);
 
-/* What an administrator does: "PAUSE", and what it was done to. As audit_statement. */
-bool audit_act(struct audit *a, const struct audit_who *who, const char *act, struct slice object);
+/* What an administrator does, or is not allowed to: "PAUSE", and what is to be paused. As
+ * audit_statement. */
+bool audit_act(struct audit *a, const struct audit_who *who, enum audit_decision decision,
+               const char *act, struct slice object);
 
 /* The last record could not be written. */
 bool audit_is_failing(const struct audit *a);

@@ -46,7 +46,7 @@ static const char logins[] = "\"postgres\": \"env:PG_PASSWORD\", \"loader\": \"e
                              "\"reader\": \"env:PG_PASSWORD\", \"owner\": \"env:PG_PASSWORD\"";
 
 static const char users[] =
-    "\"postgres\": { \"auth\": [\"trust\"], \"role\": \"owner\" },"
+    "\"postgres\": { \"auth\": [\"trust\"], \"role\": \"owner\", \"console\": \"operator\" },"
     "\"loader\": { \"auth\": [\"trust\"], \"role\": \"loader\" },"
     "\"reader\": { \"auth\": [\"trust\"], \"role\": \"loader\" },"
     "\"owner\": { \"auth\": [\"trust\"], \"role\": \"keeper\" },"
@@ -125,6 +125,20 @@ static void refusals_and_statements_are_recorded(void **state)
     free(decision);
     PQfinish(c);
     assert_int_equal(verify(w, "audit/audit.jsonl", NULL), 0);
+    assert_true(proxy_stop(w->kit, &p));
+}
+
+static void what_administrators_do_is_recorded(void **state)
+{
+    struct world *w = *state;
+    struct proxy p;
+    run_proxy(w, &p, "\"audit\": { \"to\": \"file:audit/acts.jsonl\" },");
+    PGconn *c = connect_to(p.port, "postgres", "dbname=sluice");
+    assert_string_equal(before_says(c, "reconnect"), "RECONNECT");
+    PQfinish(c);
+    char *text = record_of(w, "audit/acts.jsonl");
+    assert_non_null(strstr(text, "\"decision\":\"allow\",\"act\":\"RECONNECT\""));
+    free(text);
     assert_true(proxy_stop(w->kit, &p));
 }
 
@@ -287,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals_and_statements_are_recorded),
+        cmocka_unit_test(what_administrators_do_is_recorded),
         cmocka_unit_test(a_moved_file_is_continued),
         cmocka_unit_test(what_cannot_be_recorded_is_refused),
         cmocka_unit_test(a_user_that_may_more_is_refused),

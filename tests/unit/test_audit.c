@@ -93,7 +93,7 @@ static void a_line_says_who_and_what(void **state)
     assert_true(audit_open(f->audit, &f->settings));
     assert_true(refuse(f, nasty));
     struct audit_who who = { .conn = 8, .user = slice_str("ops") };
-    assert_true(audit_act(f->audit, &who, "PAUSE", slice_str("warehouse")));
+    assert_true(audit_act(f->audit, &who, AUDIT_ALLOW, "PAUSE", slice_str("warehouse")));
     assert_int_equal(stat(f->path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     char *text = read_all(f->path);
@@ -104,8 +104,10 @@ static void a_line_says_who_and_what(void **state)
                            "\"statements\":1,\"objects\":[{\"name\":\"pub\\\"lic.\\\\x\\n"
                            "\\u001b\\ufffd\",\"verb\":\"INSERT\"}],"
                            "\"fingerprint\":\"0000000000000abc\",\"prev\":\""));
-    assert_non_null(strstr(text, "\"event\":\"act\",\"user\":\"ops\",\"conn\":8,\"act\":\"PAUSE\","
-                                 "\"object\":\"warehouse\""));
+    assert_non_null(strstr(
+        text,
+        "\"event\":\"act\",\"user\":\"ops\",\"conn\":8,\"decision\":\"allow\",\"act\":\"PAUSE\","
+        "\"object\":\"warehouse\""));
     assert_int_equal(broken_at(text), 0);
     struct json_error error;
     struct json_doc *doc = json_parse(slice_of(text, strcspn(text, "\n")), 1 << 16, &error);
