@@ -61,7 +61,8 @@ static void settle(struct server *server)
     if (server->cancels) return;
     if (server->txn.unsure || server->txn.open_batch) {
         give_up(server, "orphan: in the middle of something");
-    } else if (txn_is_quiet(&server->txn) && server->txn.status != TXN_IDLE) {
+    } else if ((txn_is_quiet(&server->txn) && server->txn.status != TXN_IDLE) ||
+               (server->txn.count == 0 && server->txn.doubtful)) {
         say(server, "ROLLBACK", 0);
     } else if (txn_is_clean(&server->txn) && (server->stained || server->dirty)) {
         clean(server);
@@ -77,7 +78,7 @@ void orphan_settled(struct server *server)
     if (server->state == SERVER_SETTLING) settle(server);
 }
 
-void orphan_adopt(struct server *server, bool half_sent)
+void orphan_adopt(struct server *server, bool half_sent, bool cancel)
 {
     server->session = NULL;
     if (half_sent || server->txn.copy == TXN_COPY_IN) {
@@ -89,7 +90,7 @@ void orphan_adopt(struct server *server, bool half_sent)
     wheel_node_init(&server->timer, on_deadline);
     wheel_set(&server->env->streams.wheel, &server->timer,
               server->target->realm->config->pool.cancel_timeout_ms);
-    if (server->txn.count && !server->cancels) cancel_send(server, NULL, orphan_settled);
+    if (cancel && server->txn.count && !server->cancels) cancel_send(server, NULL, orphan_settled);
     settle(server);
 }
 

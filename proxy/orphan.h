@@ -12,8 +12,9 @@
 
 enum { ORPHAN_TAG = 2 }; /* the ledger's tag of the statement that cleans */
 
-/* The server serves nobody any more. `half_sent`: a message to it was begun and will never end. */
-void orphan_adopt(struct server *server, bool half_sent);
+/* The server serves nobody any more. `half_sent`: a message to it was begun and will never end.
+ * `cancel`: what it is doing is to be cancelled; otherwise it is finished for nobody. */
+void orphan_adopt(struct server *server, bool half_sent, bool cancel);
 
 /* The cleaning statement was carried out. */
 void orphan_cleaned(struct server *server);

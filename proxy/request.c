@@ -172,6 +172,17 @@ static bool is_skipped(const struct session *s, uint8_t type)
            type != FRONTEND_TERMINATE;
 }
 
+/* An orderly goodbye: what was asked for before it is still done and answered, and not cancelled if
+ * the client does not stay for the answer. */
+static enum take terminate(struct session *s)
+{
+    const struct txn *t = s->server ? &s->server->txn : NULL;
+    s->terminated = true;
+    if (t && t->count && t->copy != TXN_COPY_IN) return TAKE_WAIT;
+    client_step(&s->client, CLIENT_ON_GONE, NULL);
+    return TAKE_STOP;
+}
+
 static enum take take_first(struct session *s, const struct piece *p, struct outbox *out)
 {
     bool was_discarding = s->discarding;
@@ -181,7 +192,7 @@ static enum take take_first(struct session *s, const struct piece *p, struct out
     }
     if (is_skipped(s, p->type)) return TAKE_DROP;
     switch (p->type) {
-    case FRONTEND_TERMINATE: client_step(&s->client, CLIENT_ON_GONE, NULL); return TAKE_STOP;
+    case FRONTEND_TERMINATE: return terminate(s);
     case FRONTEND_PASSWORD:
         client_violation(&s->client, "password message after login");
         return TAKE_STOP;

@@ -89,7 +89,7 @@ void session_detach(struct session *s)
     client_step(&s->client, CLIENT_ON_RELEASED, NULL);
     watch_session(s);
     if (server->stained || server->cancels) {
-        orphan_adopt(server, false);
+        orphan_adopt(server, false, true);
         return;
     }
     server_step(server, SERVER_ON_RELEASED, NULL);
@@ -378,7 +378,7 @@ static void on_leaving(struct client *c)
     /* What was booked in this turn must leave before the ledger is read. */
     if (w->to_server.to == &server->stream) outbox_flush(&w->to_server);
     bool half_sent = s->sending && !frame_is_at_start(&c->frame);
-    orphan_adopt(server, half_sent);
+    orphan_adopt(server, half_sent, !s->terminated);
 }
 
 static void on_closed(struct client *c)

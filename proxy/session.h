@@ -59,6 +59,7 @@ struct session {
     bool recorded;     /* its statement waits, and has been judged and recorded before */
     bool restricted;   /* by its role: statements are gathered whole and judged */
     bool keeps_server; /* session mode */
+    bool terminated;   /* the client has said Terminate */
     bool discarding;   /* our refusal: the client's messages are dropped up to a Sync */
     bool sending;      /* the message under way goes to the server, rest included */
     bool moved;        /* this memory only waits for the old stream to be closed */
