@@ -14,7 +14,9 @@ void outbox_copy(struct outbox *o, struct slice bytes)
         outbox_flush(o);
         return;
     }
-    if (bytes.len > OUTBOX_SCRATCH_BYTES - o->used) outbox_flush(o);
+    /* Before the bytes are copied: outbox_add must find room, since a flush within it would declare
+     * the scratch free that they lie in. */
+    if (o->count == OUTBOX_PARTS || bytes.len > OUTBOX_SCRATCH_BYTES - o->used) outbox_flush(o);
     memcpy(o->scratch + o->used, bytes.at, bytes.len);
     outbox_add(o, slice_of(o->scratch + o->used, bytes.len));
     o->used += (uint32_t)bytes.len;

@@ -98,7 +98,7 @@ struct server {
     uint8_t state, place; /* enum server_state; where it stands in its pool */
     uint8_t cancels;      /* cancel requests under way that aim at it */
     bool stained;         /* carries state that cannot be cleaned: close instead of reuse */
-    bool dirty;           /* session mode: settings were changed */
+    bool dirty;           /* its settings are not known */
     bool retiring;        /* to be closed as soon as it is free */
     bool cleaning, cleaning_failed; /* an orphan that is told to clean up */
     bool is_redshift;               /* by what it says of itself */

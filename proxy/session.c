@@ -378,6 +378,8 @@ static void on_leaving(struct client *c)
     /* What was booked in this turn must leave before the ledger is read. */
     if (w->to_server.to == &server->stream) outbox_flush(&w->to_server);
     bool half_sent = s->sending && !frame_is_at_start(&c->frame);
+    /* Nobody hears any more whether what was being set came to hold. */
+    if (s->changing || s->settling) server->dirty = true;
     orphan_adopt(server, half_sent, !s->terminated);
 }
 
