@@ -448,6 +448,7 @@ static bool copy_goes_on(struct run *r, struct client *c)
         c->lines++;
     }
     if (got == 0) return false;
+    if (got == -2) return true; /* the error is the next result */
     if (c->lines != COPY_LINES)
         wrong(r, c, "lines are missing");
     else
@@ -462,7 +463,7 @@ static bool on_result(struct run *r, struct client *c, PGresult *result)
     ExecStatusType status = PQresultStatus(result);
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     struct expectation *e = c->seen < c->expects ? &c->expected[c->seen] : NULL;
-    if (status == PGRES_FATAL_ERROR && e && e->kind != FAILURE && is_loss(sqlstate)) {
+    if (status == PGRES_FATAL_ERROR && (!e || e->kind != FAILURE) && is_loss(sqlstate)) {
         lose(r, c, PQresultErrorMessage(result));
         return false;
     }
