@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/sql_lex.h"
+#include "protocol/startup.h"
 #include "proxy/local.h"
 #include "proxy/prepared.h"
 #include "proxy/worker.h"
@@ -34,14 +35,25 @@ static void replace(struct settings **at, struct settings *by)
 
 /* ---- begin and end -------------------------------------------------------------------------- */
 
-/* The route's query_group is set on every server, so that WLM and Redshift's logs show it. */
-static bool want_query_group(struct session *s, struct err *err)
+/* One more startup setting, of ours: the route's query_group, so that WLM and Redshift's logs show
+ * it; the client's address. */
+static bool want(struct session *s, const char *name, struct slice text, struct err *err)
 {
-    struct settings *with = settings_with_text(s->startup, slice_str("query_group"), s->query_group,
-                                               backslash_escapes(s), err);
+    struct settings *with =
+        settings_with_text(s->startup, slice_str(name), text, backslash_escapes(s), err);
     if (!with) return false;
     replace(&s->startup, with);
     return true;
+}
+
+static bool name_the_host(struct session *s, struct err *err)
+{
+    char from[ADDRESS_TEXT_MAX], name[192];
+    struct slice given = startup_get(client_startup(&s->client), "application_name");
+    int n = snprintf(name, sizeof name, "%.*s%s%s", (int)(given.len < 100 ? given.len : 100),
+                     given.at ? given.at : "", given.len ? " - " : "",
+                     address_text(&s->client.address, from));
+    return want(s, "application_name", slice_of(name, (size_t)n), err);
 }
 
 bool carry_begin(struct session *s, struct slice pairs, struct err *err)
@@ -55,7 +67,8 @@ bool carry_begin(struct session *s, struct slice pairs, struct err *err)
     while (n < PAIRS_MAX && params_next(&as_params, &at, &wanted[n].name, &wanted[n].value)) n++;
     s->startup = settings_from_startup(table_of(s), wanted, n, backslash_escapes(s), err);
     if (!s->startup) return false;
-    if (s->query_group.len && !want_query_group(s, err)) return false;
+    if (s->query_group.len && !want(s, "query_group", s->query_group, err)) return false;
+    if (s->pool->settings.application_name_add_host && !name_the_host(s, err)) return false;
     s->settings = settings_ref(s->startup);
     s->tentative = settings_ref(s->startup);
     return true;
