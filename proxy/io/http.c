@@ -4,6 +4,7 @@
 #include "protocol/list.h"
 #include "proxy/io/amazon_roots.h"
 
+#include <stdio.h>
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,7 +288,7 @@ static bool set_headers(struct http_call *c, const struct http_request *request)
     for (size_t i = 0; i < sizeof of_libcurl / sizeof *of_libcurl; i++) {
         char line[32] = "";
         if (names_header(request, of_libcurl[i])) continue;
-        strcat(strcpy(line, of_libcurl[i]), ":"); /* nothing behind it: not to be sent */
+        snprintf(line, sizeof line, "%s:", of_libcurl[i]); /* nothing behind it: not to be sent */
         struct curl_slist *longer = curl_slist_append(c->headers, line);
         if (!longer) return false;
         c->headers = longer;
