@@ -106,8 +106,10 @@ policy: $(patsubst %,$(BUILD)/policy/%,$(POLICY_ORACLES))
 	@TEST_LIMIT_S=$$(($(POLICY_SECONDS) + 300)) tests/run.sh $^
 
 # ---- the long ones ----------------------------------------------------------------------------------
-run: all
+# The packages come first: a fresh machine cannot compile without them.
+run:
 	@tests/support/packages.sh build test
+	@$(MAKE) --no-print-directory all
 	@deploy/run/run.sh
 
 bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load route effects judge)
