@@ -8,6 +8,7 @@
 #include "proxy/ops/audit.h"
 #include "proxy/ops/config_settings.h"
 #include "proxy/realm.h"
+#include "proxy/route_force.h"
 #include "proxy/shared.h"
 #include "proxy/worker.h"
 
@@ -27,6 +28,7 @@ struct control {
     struct http *http;
     struct http_admin admin; /* health, metrics */
     struct realm *realm;
+    struct route_force *routes;
     struct log *log;
     bool draining;
 };
@@ -73,6 +75,38 @@ static void warn_of_the_world(struct control *c)
                       LOG_TEXT("why", "this access rule lets the whole world knock"), LOG_END);
 }
 
+static void take_routes(struct control *c, struct route_force *routes)
+{
+    struct route_force *before = c->routes;
+    c->routes = routes;
+    route_force_unref(before);
+}
+
+bool control_take_routes(void *control, struct route_force *f)
+{
+    struct control *c = control;
+    if (f->config != c->realm->config) {
+        route_force_unref(f);
+        return false;
+    }
+    take_routes(c, f);
+    for (unsigned i = 0; i < c->shared->n_workers; i++) worker_route(c->shared->workers[i], f);
+    log_event(c->log, LOG_INFO, "routes.in_force",
+              LOG_U64("version", f->table ? route_table_version(f->table) : 0),
+              LOG_U64("rules", f->table ? route_table_count(f->table) : 0), LOG_END);
+    return true;
+}
+
+const struct route_force *control_routes(const void *control)
+{
+    return ((const struct control *)control)->routes;
+}
+
+struct config *control_config(const void *control)
+{
+    return ((const struct control *)control)->realm->config;
+}
+
 /* All or nothing: a configuration with an error changes nothing. Listeners stay as they are.
  * `told` (may be NULL) hears of every problem. */
 static bool reload(struct control *c, struct buf *told)
@@ -81,10 +115,13 @@ static bool reload(struct control *c, struct buf *told)
     char *path = strdup(c->realm->config->name);
     struct config *config = path ? config_load(path, &problems) : NULL;
     struct realm *realm = config ? realm_new(config, c->realm, c->shared, &problems) : NULL;
+    struct route_force *routes =
+        realm ? route_force_load(realm->config, c->routes, &problems) : NULL;
     log_problems(c, &problems, path ? path : "");
     if (told) problems_print(&problems, path ? path : "", told);
     problems_fini(&problems);
-    if (!realm) {
+    if (!routes) {
+        realm_unref(realm);
         c->admin.view.last_reload_ok = false;
         log_event(c->log, LOG_ERROR, "config.not_reloaded",
                   LOG_TEXT("why", "see the problems above; the old configuration stays"), LOG_END);
@@ -94,8 +131,10 @@ static bool reload(struct control *c, struct buf *told)
     log_restarts_needed(c, c->realm->config, realm->config);
     struct realm *before = c->realm;
     c->realm = c->admin.view.realm = realm;
+    take_routes(c, routes);
     c->admin.view.last_reload_ok = true;
-    for (unsigned i = 0; i < c->shared->n_workers; i++) worker_reload(c->shared->workers[i], realm);
+    for (unsigned i = 0; i < c->shared->n_workers; i++)
+        worker_reload(c->shared->workers[i], realm, routes);
     realm_unref(before);
     apply_log_settings(c);
     audit_open(c->shared->audit, &realm->config->audit);
@@ -239,7 +278,7 @@ static bool start_workers(struct control *c)
         struct worker *w = malloc(sizeof *w);
         if (!w) return false;
         shared->workers[shared->n_workers++] = w;
-        if (!worker_init(w, i, shared, c->realm, c->log, &err)) {
+        if (!worker_init(w, i, shared, c->realm, c->routes, c->log, &err)) {
             log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
                       LOG_TEXT("hint", err.hint), LOG_END);
             return false;
@@ -342,14 +381,16 @@ int control_run(struct config *config, struct log *log)
     config_ref(config); /* its path is wanted even when no realm can be made of it */
     if (c.shared) c.shared->audit = audit_new(log);
     if (c.shared && c.shared->audit) c.realm = realm_new(config, NULL, c.shared, &problems);
+    if (c.realm) c.routes = route_force_load(config, NULL, &problems);
     log_problems(&c, &problems, config->name);
     config_unref(config);
     problems_fini(&problems);
     int status = 1;
-    if (c.realm) {
+    if (c.routes) {
         apply_log_settings(&c);
         status = serve(&c);
     }
+    route_force_unref(c.routes);
     realm_unref(c.realm);
     if (c.shared) audit_free(c.shared->audit);
     shared_free(c.shared);

@@ -13,6 +13,7 @@
 #include "proxy/ops/metrics.h"
 
 struct realm;
+struct route_force;
 struct worker;
 struct shared;
 
@@ -20,7 +21,8 @@ struct env {
     struct stream_loop streams;
     struct metrics metrics; /* this worker's own counters */
     struct log *log;
-    struct realm *realm; /* the configuration in force here; swapped by mailbox */
+    struct realm *realm;        /* the configuration in force here; swapped by mailbox */
+    struct route_force *routes; /* likewise the routing table, which also changes alone */
     struct worker *worker;
     struct shared *shared; /* what all workers share: see shared.h */
 };

@@ -3,7 +3,6 @@
 #include "auth/secret.h"
 #include "proxy/ops/env_file.h"
 #include "proxy/role.h"
-#include "proxy/route_world.h"
 #include "proxy/shared.h"
 #include "proxy/shim.h"
 
@@ -302,85 +301,6 @@ bool realm_lets_in(const struct realm *r, const struct address *from)
     return access_admits(r->access, &q);
 }
 
-/* ---- routes --------------------------------------------------------------------------------- */
-
-/* The route_world first: its own callbacks get the same argument. */
-struct routes_making {
-    struct route_world world;
-    struct realm *realm;
-};
-
-static bool make_room(struct realm *r, uint32_t rule)
-{
-    if (rule < r->n_rule_pools) return true;
-    struct config_pool *pools = realloc(r->rule_pools, (rule + 1) * sizeof *pools);
-    if (!pools) return false;
-    r->rule_pools = pools;
-    while (r->n_rule_pools <= rule) r->rule_pools[r->n_rule_pools++] = r->config->pool;
-    return true;
-}
-
-static void on_rule_pool(void *arg, uint32_t rule, const struct json_value *object,
-                         struct problems *problems)
-{
-    struct realm *r = ((struct routes_making *)arg)->realm;
-    if (make_room(r, rule))
-        config_read_pool(r->config, object, &r->rule_pools[rule], problems);
-    else
-        problem_error(problems, 0, "out of memory");
-}
-
-static bool make_routes(struct making *m)
-{
-    struct routes_making making = { .realm = m->realm };
-    struct problems problems = { 0 };
-    const char *path = route_world_path(m->realm->config);
-    if (!path) return true;
-    if (route_world_init(&making.world, m->realm->config)) {
-        making.world.table.pool = on_rule_pool;
-        making.world.table.arg = &making;
-        m->realm->routes = route_world_load(&making.world, path, &problems);
-    }
-    route_world_fini(&making.world);
-    for (size_t i = 0; i < problems.count; i++)
-        (problems.items[i].is_error ? problem_error : problem_warning)(
-            m->problems, 0, "%s:%u: %s", path, problems.items[i].line, problems.items[i].text);
-    problems_fini(&problems);
-    return m->realm->routes != NULL;
-}
-
-static bool no_route(struct err *err, const struct route_decision *d)
-{
-    if (d->outcome == ROUTE_DENY)
-        return err_set(err, ERR_ACCESS_DENIED, "%.*s", (int)(d->deny.len < 200 ? d->deny.len : 200),
-                       d->deny.at);
-    err_set(err, ERR_NO_ROUTE, "");
-    err_hint(err, "ask your administrator: `sluice route explain` tells why");
-    return false;
-}
-
-bool realm_route(const struct realm *r, struct route_facts *facts, struct realm_route *route,
-                 struct err *err)
-{
-    struct route_decision d;
-    *route = (struct realm_route){
-        .cluster = &r->clusters[0],
-        .db_user = facts->db_user,
-        .database = facts->database,
-        .pool = &r->config->pool,
-    };
-    if (!r->routes) return true;
-    if (!route_decide(r->routes, facts, NULL, &d)) return no_route(err, &d);
-    for (size_t i = 0; i < r->config->n_clusters; i++)
-        if (slice_is(d.clusters[0], r->clusters[i].config->name)) route->cluster = &r->clusters[i];
-    route->db_user = d.db_user;
-    route->database = d.database;
-    route->query_group = d.query_group;
-    route->rule = d.id;
-    if (d.login_rule < r->n_rule_pools) route->pool = &r->rule_pools[d.login_rule];
-    return true;
-}
-
 /* ---- all of it ------------------------------------------------------------------------------ */
 
 static void check_local_answers(struct making *m)
@@ -407,7 +327,6 @@ static bool make_all(struct making *m)
     ok &= make_users(m);
     ok &= make_access(m);
     check_local_answers(m);
-    ok &= make_routes(m);
     return ok && m->problems->errors == 0;
 }
 
@@ -453,8 +372,6 @@ void realm_unref(struct realm *r)
     free(r->listens);
     free(r->clusters);
     free(r->roles);
-    route_table_unref(r->routes);
-    free(r->rule_pools);
     users_unref(r->users);
     access_free(r->access);
     config_unref(r->config);

@@ -56,10 +56,7 @@ struct realm {
     struct realm_listen *listens;   /* as config->listen */
     struct realm_cluster *clusters; /* as config->clusters */
     struct realm_role *roles;       /* as config->roles */
-    struct route_table *routes;     /* NULL: everything goes to the first cluster */
-    struct config_pool *rule_pools; /* by rule of `routes`: what its sessions get */
-    uint32_t n_rule_pools;
-    unsigned usual_methods; /* what an unknown user pretends to have */
+    unsigned usual_methods;         /* what an unknown user pretends to have */
 };
 
 /* Makes a realm; every problem is added to `problems`, and NULL is returned if one of them is
@@ -73,16 +70,6 @@ void realm_unref(struct realm *r);
 
 /* Could anybody from this address enter at all, with or without TLS? */
 bool realm_lets_in(const struct realm *r, const struct address *from);
-
-/* Where a session goes, by the routing table. False: nowhere, and `err` has what to tell it. */
-struct realm_route {
-    const struct realm_cluster *cluster;
-    struct slice db_user, database, query_group, rule;
-    const struct config_pool *pool;
-};
-struct route_facts;
-bool realm_route(const struct realm *r, struct route_facts *facts, struct realm_route *route,
-                 struct err *err);
 
 /* NULL: no such role. */
 const struct realm_role *realm_role(const struct realm *r, const char *name);

@@ -4,6 +4,7 @@
 #include "protocol/startup.h"
 #include "proxy/carry.h"
 #include "proxy/console.h"
+#include "proxy/guide.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
@@ -14,10 +15,8 @@
 #include "proxy/tally.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
-#include "routing/route.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- the welcome ---------------------------------------------------------------------------- */
@@ -206,60 +205,18 @@ static bool take_role(struct session *s)
     return true;
 }
 
-static struct match_address match_address_of(const struct address *a)
-{
-    static const enum match_family families[] = {
-        [ADDRESS_UNIX] = FAMILY_NONE, [ADDRESS_V4] = FAMILY_V4, [ADDRESS_V6] = FAMILY_V6
-    };
-    struct match_address m = { .family = families[a->family] };
-    memcpy(m.at, a->bytes, sizeof m.at);
-    return m;
-}
-
-/* The database users that a rule may choose for this role; `slices` has room for them all. */
-static uint32_t db_users_of(const struct realm_role *role, struct slice *slices, uint32_t room)
-{
-    uint32_t n = 0;
-    for (; role && n < role->config->db_users.count && n < room; n++)
-        slices[n] = slice_str(role->config->db_users.items[n]);
-    return n;
-}
-
-static bool route(struct session *s, struct realm_route *route, struct err *err)
-{
-    enum { DB_USERS_MAX = 64 };
-    struct client *c = &s->client;
-    struct slice database = startup_get(client_startup(c), "database"), db_users[DB_USERS_MAX];
-    struct route_facts facts = {
-        .user = c->user->name,
-        .role = c->user->role,
-        .database = database.len ? database : startup_get(client_startup(c), "user"),
-        .application = startup_get(client_startup(c), "application_name"),
-        .query_group = startup_get(client_startup(c), "query_group"),
-        .client = match_address_of(&c->address),
-        .tls = stream_is_tls(&c->stream),
-        .at_s = time(NULL),
-        .db_user = c->user->db_user,
-        .db_users = db_users,
-        .db_user_count = db_users_of(judge_role(s), db_users, DB_USERS_MAX),
-    };
-    return realm_route(c->realm, &facts, route, err);
-}
-
 /* What the client asks for, and the pool that has it. `wishes` for the caller to free. */
 static bool choose(struct session *s, struct startup_wishes *wishes, struct pool_setup *setup,
                    struct err *err)
 {
     struct client *c = &s->client;
-    struct realm_route to;
+    struct guide_route to;
     *wishes = (struct startup_wishes){ 0 };
     if (!take_role(s)) return err_set(err, ERR_OUT_OF_MEMORY, "");
-    if (!route(s, &to, err)) return false;
+    if (!guide_login(s, &to, err)) return false;
     if (!startup_wishes(client_startup(c), wishes)) return err_set(err, ERR_OUT_OF_MEMORY, "");
-    s->rule = to.rule;
-    s->query_group = to.query_group;
     *setup = (struct pool_setup){
-        .realm = c->realm,
+        .realm = c->env->realm,
         .cluster = to.cluster,
         .database = to.database,
         .db_user = to.db_user,
@@ -387,6 +344,7 @@ static void on_closed(struct client *c)
 {
     struct session *s = session_of(c);
     if (s->moved) {
+        guide_end(s);
         free(s->role_name);
         free(s);
         return;
@@ -395,6 +353,7 @@ static void on_closed(struct client *c)
     buf_fini(&s->pairs);
     carry_end(s);
     buf_fini(&s->cursors);
+    guide_end(s);
     free(s->role_name);
     console_free(s->console);
     if (s->pool) s->pool->n_sessions--;

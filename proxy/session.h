@@ -39,7 +39,8 @@ struct session {
     const struct realm_role *role;
     uint64_t role_realm;
     char *role_name;
-    struct slice rule, query_group; /* of the route; into the realm's table */
+    struct route_force *routes;     /* held: the table that it went by */
+    struct slice rule, query_group; /* of the route; into that table */
     struct buf cursors;             /* names of cursors that were declared, of restricted roles */
     uint32_t decisions;             /* refusals so far, for their ids */
     struct stmt_book *book;         /* prepared statements; NULL: none yet */

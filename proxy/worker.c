@@ -20,6 +20,7 @@ struct order {
         ORDER_STOP,
         ORDER_STOP_NOW,
         ORDER_RELOAD,
+        ORDER_ROUTE,
         ORDER_WAY,
         ORDER_CANCEL,
         ORDER_CANCEL_OVER,
@@ -28,6 +29,7 @@ struct order {
     struct session *session;
     struct stream_moved moved;
     struct realm *realm;
+    struct route_force *routes;
     const struct budget *cluster;
     struct cancel_wait *wait;
     uint64_t client;
@@ -50,7 +52,8 @@ static struct order *new_order(int kind)
 static void post(struct worker *w, struct order *o)
 {
     if (o && !mailbox_post(&w->mailbox, &o->mail)) {
-        if (o->realm) realm_unref(o->realm);
+        realm_unref(o->realm);
+        route_force_unref(o->routes);
         cancel_wait_unref(o->wait);
         if (o->session) session_lost(o->session, &o->moved, w->env.shared);
         free(o);
@@ -263,6 +266,13 @@ static void cancel_over(struct worker *w, uint64_t id)
 
 /* ---- reload and stop ------------------------------------------------------------------------ */
 
+static void take_routes(struct worker *w, struct route_force *routes)
+{
+    struct route_force *before = w->env.routes;
+    w->env.routes = routes;
+    route_force_unref(before);
+}
+
 static void reload(struct worker *w, struct realm *realm)
 {
     struct realm *before = w->env.realm;
@@ -326,7 +336,11 @@ static void deliver(struct mail *mail, void *owner)
     switch (o->kind) {
     case ORDER_STOP: stop(w, false); break;
     case ORDER_STOP_NOW: stop(w, true); break;
-    case ORDER_RELOAD: reload(w, o->realm); break;
+    case ORDER_RELOAD:
+        reload(w, o->realm);
+        take_routes(w, o->routes);
+        break;
+    case ORDER_ROUTE: take_routes(w, o->routes); break;
     case ORDER_WAY: give_way(w, o->cluster); break;
     case ORDER_ARRIVE: session_arrive(o->session, &w->env, &o->moved); break;
     case ORDER_CANCEL: cancel_here(w, o); break;
@@ -341,17 +355,27 @@ void worker_stop(struct worker *w, bool now)
     post(w, new_order(now ? ORDER_STOP_NOW : ORDER_STOP));
 }
 
-void worker_reload(struct worker *w, struct realm *realm)
+void worker_reload(struct worker *w, struct realm *realm, struct route_force *routes)
 {
     struct order *o = new_order(ORDER_RELOAD);
-    if (o) o->realm = realm_ref(realm);
+    if (o) {
+        o->realm = realm_ref(realm);
+        o->routes = route_force_ref(routes);
+    }
+    post(w, o);
+}
+
+void worker_route(struct worker *w, struct route_force *routes)
+{
+    struct order *o = new_order(ORDER_ROUTE);
+    if (o) o->routes = route_force_ref(routes);
     post(w, o);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
 bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct realm *realm,
-                 struct log *log, struct err *err)
+                 struct route_force *routes, struct log *log, struct err *err)
 {
     memset(w, 0, sizeof *w);
     w->index = index;
@@ -359,6 +383,7 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     w->env = (struct env){ .log = log, .worker = w, .shared = shared };
     if (!stream_loop_init(&w->env.streams, &w->loop)) return err_set(err, ERR_OUT_OF_MEMORY, "");
     w->env.realm = realm_ref(realm);
+    w->env.routes = route_force_ref(routes);
     list_init(&w->sessions);
     list_init(&w->cancelling);
     map_init(&w->pools, shared->seed);
@@ -404,6 +429,7 @@ void worker_join(struct worker *w)
     uv_run(&w->loop, UV_RUN_DEFAULT);
     uv_loop_close(&w->loop);
     realm_unref(w->env.realm);
+    route_force_unref(w->env.routes);
     map_fini(&w->pools);
     buf_fini(&w->paused_databases);
     map_fini(&w->cancels);

@@ -132,6 +132,14 @@ void config_unref(struct config *config)
     free(loaded);
 }
 
+struct config *config_keeper_new(void)
+{
+    struct config_loaded *loaded = calloc(1, sizeof *loaded);
+    if (!loaded) return NULL;
+    atomic_init(&loaded->references, 1);
+    return &loaded->config;
+}
+
 bool config_read_pool(struct config *owner, const struct json_value *object,
                       struct config_pool *pool, struct problems *problems)
 {

@@ -116,6 +116,10 @@ void config_unref(struct config *config); /* NULL is fine */
 bool config_read_pool(struct config *owner, const struct json_value *object,
                       struct config_pool *pool, struct problems *problems);
 
+/* A configuration of nothing, to be the owner of what is read out of a document beside it. NULL
+ * when memory ran out. */
+struct config *config_keeper_new(void);
+
 /* By name; NULL when there is none. */
 const struct config_cluster *config_cluster(const struct config *config, struct slice name);
 const struct config_user *config_user(const struct config *config, struct slice name);
