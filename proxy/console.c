@@ -3,12 +3,9 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "protocol/startup.h"
-#include "proxy/console_act.h"
 #include "proxy/console_reader.h"
-#include "proxy/console_show.h"
+#include "proxy/console_way.h"
 #include "proxy/control_order.h"
-#include "proxy/ops/audit.h"
-#include "proxy/ops/config_settings.h"
 #include "proxy/worker.h"
 
 #include <stdlib.h>
@@ -163,13 +160,7 @@ static void fail(struct console *c, const struct err *err)
 
 static struct rows_shape shape_of(const struct console *c)
 {
-    return (struct rows_shape){ c->call.command->id, c->call.extended, c->binary };
-}
-
-static bool has_rows(const struct admin_command *command)
-{
-    size_t n;
-    return admin_columns(command->id, true, &n) != NULL;
+    return (struct rows_shape){ c->call.command->id, c->call.extended, c->binary, false };
 }
 
 /* SHOW for all that shows, else the command's first word. */
@@ -200,81 +191,24 @@ static void answer_rows(struct console *c, struct rows *r)
     say_done(c, &out, n);
 }
 
-/* ---- commands that are answered here ----------------------------------------------------------
- */
-
-static void fill_version(struct console *c, struct rows *r)
-{
-    (void)c;
-    rows_text(r, slice_str("Sluice " SLUICE_VERSION));
-}
-
-static void fill_select(struct console *c, struct rows *r)
-{
-    (void)c;
-    rows_number(r, 1);
-}
-
-static void fill_state(struct console *c, struct rows *r)
-{
-    bool paused = c->session->client.env->worker->paused;
-    const char *const state[][2] = {
-        { "active", paused ? "no" : "yes" },
-        { "paused", paused ? "yes" : "no" },
-        { "suspended", "no" },
-    };
-    for (size_t i = 0; i < 3; i++)
-        for (size_t k = 0; k < 2; k++) rows_text(r, slice_str(state[i][k]));
-}
-
-static void fill_help(struct console *c, struct rows *r)
-{
-    (void)c;
-    for (size_t i = 0; i < ADMIN_COUNT; i++) {
-        const struct admin_command *command = &admin_commands[i];
-        if (command->argument == ADMIN_ANY) continue;
-        rows_text(r, slice_str(command->words));
-        rows_text(r, slice_str(admin_level_name(command->level)));
-        rows_text(r, slice_str(command->sentence));
-    }
-}
-
-static void fill_config(struct console *c, struct rows *r)
-{
-    struct config_settings settings = { 0 };
-    config_settings_init(&settings, c->session->client.env->realm->config);
-    for (size_t i = 0; i < settings.count; i++) {
-        const struct config_setting *s = &settings.items[i];
-        rows_text(r, slice_str(s->path));
-        rows_text(r, slice_str(s->value));
-        rows_text(r, slice_str(s->default_value));
-        rows_text(r, slice_str(s->is_live ? "yes" : "no"));
-    }
-    r->cells.failed |= settings.failed;
-    config_settings_fini(&settings);
-}
-
 /* ---- commands that ask all workers ------------------------------------------------------------
  */
 
 static void on_survey_done(struct survey *s);
 
-static bool ask_workers(struct console *c, console_visit *visit)
+static bool ask_workers(struct console *c)
 {
     struct env *env = c->session->client.env;
-    struct survey *s = survey_new(env->shared);
+    struct survey *s = console_survey(&c->call, env->shared);
     struct err err;
     if (!s) {
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(&c->session->client, &err);
         return false;
     }
-    s->visit = visit;
     s->done = on_survey_done;
     s->home = &env->worker->mailbox;
     s->owner = c;
-    s->number = strtoull(c->call.argument, NULL, 10);
-    memcpy(s->text, c->call.argument, sizeof s->text);
     c->survey = s;
     survey_start(s, env->shared);
     return true;
@@ -284,7 +218,7 @@ static bool ask_workers(struct console *c, console_visit *visit)
 static void on_look_again(struct wheel_node *node)
 {
     struct session *s = session_of(list_item(node, struct client, timer));
-    if (is_alive(s->console)) ask_workers(s->console, console_visit_pause);
+    if (is_alive(s->console)) ask_workers(s->console);
 }
 
 static void look_again(struct console *c)
@@ -301,18 +235,14 @@ static void answer_survey(struct console *c, struct survey *s)
     struct buf out = { 0 };
     struct err err;
     uint64_t n = 0;
-    if (shape.id == ADMIN_KILL_CLIENT && survey_sum(s) == 0) {
-        err_set(&err, ERR_INVALID_VALUE, "there is no client %s", c->call.argument);
-        err_hint(&err, "ids are in the last column of SHOW CLIENTS");
+    if (!console_found(&c->call, s, &err)) {
         fail(c, &err);
         return;
     }
-    if (has_rows(c->call.command)) {
+    if (admin_has_rows(c->call.command)) {
         if (!c->described) rows_describe(&shape, &out);
-        const struct env *env = &c->session->client.env->worker->env;
-        uint64_t uptime_s = (env_now_ms(env) - env->shared->started_ms) / 1000 + 1;
-        n = survey_join(s, &shape, shape.id == ADMIN_SHOW_STATS ? console_finish_stats : NULL,
-                        &uptime_s, &out);
+        n = console_join(s, &shape, c->session->client.env->shared,
+                         env_now_ms(c->session->client.env), &out);
     }
     say_done(c, &out, n);
 }
@@ -348,28 +278,14 @@ static void ask_control(struct console *c, enum control_order_kind kind)
         o->done = on_order_done;
         o->home = &env->worker->mailbox;
         o->owner = c;
+        o->show = c->call.command->id;
+        console_name(o->who, c->session->client.user->name);
     }
     c->order = o;
     if (o && control_order_post(o, env->shared)) return;
     c->order = NULL;
     err_set(&err, o ? ERR_SHUTTING_DOWN : ERR_OUT_OF_MEMORY, "");
     client_refuse(&c->session->client, &err);
-}
-
-/* The first error of the problems' lines, and how many lines there are. */
-static void explain_reload(const struct control_order *o, struct err *err)
-{
-    struct slice all = buf_slice(&o->problems), line = all;
-    size_t lines = 0;
-    for (size_t i = 0; i < all.len; i++) lines += all.at[i] == '\n';
-    for (size_t i = 0; i < lines; i++) {
-        line.len = (size_t)((const char *)memchr(line.at, '\n', all.len) - line.at);
-        if (memmem(line.at, line.len, ": error: ", 9)) break;
-        line = slice_of(line.at + line.len + 1, 0);
-    }
-    err_set(err, ERR_INVALID_CONFIG, "not reloaded: %.*s", (int)line.len, line.len ? line.at : "");
-    if (lines > 1) err_detail(err, "the log has %zu problems", lines);
-    err_hint(err, "the old configuration stays in force; try `sluice check`");
 }
 
 static void on_order_done(struct control_order *o)
@@ -379,10 +295,12 @@ static void on_order_done(struct control_order *o)
         c->order = NULL;
         struct err err;
         struct buf out = { 0 };
-        if (is_alive(c) && o->ok) {
+        if (is_alive(c) && o->ok && admin_has_rows(c->call.command)) {
+            answer_rows(c, &o->rows);
+        } else if (is_alive(c) && o->ok) {
             say_done(c, &out, 0);
         } else if (is_alive(c)) {
-            explain_reload(o, &err);
+            control_order_explain(o, &err);
             fail(c, &err);
         }
     }
@@ -393,70 +311,17 @@ static void on_order_done(struct control_order *o)
 /* ---- running ----------------------------------------------------------------------------------
  */
 
-/* How each command is carried out: answered here, by all workers, or by control. None of them: it
- * means nothing here, and is accepted. */
-static const struct {
-    void (*fill)(struct console *c, struct rows *r);
-    console_visit *visit;
-    bool for_control;
-    enum control_order_kind order;
-} ways[ADMIN_COUNT] = {
-    [ADMIN_SHOW_CLIENTS] = { .visit = console_visit_clients },
-    [ADMIN_SHOW_SERVERS] = { .visit = console_visit_servers },
-    [ADMIN_SHOW_POOLS] = { .visit = console_visit_pools },
-    [ADMIN_SHOW_PINS] = { .visit = console_visit_pins },
-    [ADMIN_SHOW_WAITING] = { .visit = console_visit_waiting },
-    [ADMIN_SHOW_STATS] = { .visit = console_visit_stats },
-    [ADMIN_SHOW_STATS_TOTALS] = { .visit = console_visit_totals },
-    [ADMIN_SHOW_LISTS] = { .visit = console_visit_lists },
-    [ADMIN_SHOW_DATABASES] = { .visit = console_visit_databases },
-    [ADMIN_SHOW_USERS] = { .visit = console_visit_users },
-    [ADMIN_SHOW_MEM] = { .visit = console_visit_mem },
-    [ADMIN_SHOW_CONFIG] = { .fill = fill_config },
-    [ADMIN_SHOW_STATE] = { .fill = fill_state },
-    [ADMIN_SHOW_VERSION] = { .fill = fill_version },
-    [ADMIN_SHOW_HELP] = { .fill = fill_help },
-    [ADMIN_SELECT_1] = { .fill = fill_select },
-    [ADMIN_PAUSE] = { .visit = console_visit_pause },
-    [ADMIN_RESUME] = { .visit = console_visit_resume },
-    [ADMIN_RECONNECT] = { .visit = console_visit_reconnect },
-    [ADMIN_KILL_CLIENT] = { .visit = console_visit_kill },
-    [ADMIN_RELOAD] = { .for_control = true, .order = CONTROL_RELOAD },
-    [ADMIN_SHUTDOWN] = { .for_control = true, .order = CONTROL_STOP },
-    [ADMIN_SHUTDOWN_WAIT_CLIENTS] = { .for_control = true, .order = CONTROL_DRAIN },
-    [ADMIN_SHUTDOWN_WAIT_SERVERS] = { .for_control = true, .order = CONTROL_DRAIN },
-};
-
-/* Acts are told to the log and to the audit record, those refused too; looking is not.
- * False: what cannot be recorded must not happen. */
-static bool record_act(const struct console *c, bool allowed)
-{
-    const struct client *client = &c->session->client;
-    const struct admin_call *call = &c->call;
-    char from[ADDRESS_TEXT_MAX];
-    if (call->command->level <= CONSOLE_VIEWER) return true;
-    address_text(&client->address, from);
-    log_event(client->env->log, LOG_WARNING, "admin.act", LOG_U64("conn", client->id),
-              LOG_TEXT("from", from), LOG_STR("user", client->user->name),
-              LOG_TEXT("command", call->command->words), LOG_TEXT("argument", call->argument),
-              LOG_BOOL("allowed", allowed), LOG_END);
-    struct audit_who who = { .conn = client->id, .user = client->user->name, .from = from };
-    return audit_act(client->env->shared->audit, &who, allowed ? AUDIT_ALLOW : AUDIT_DENY,
-                     call->command->words, slice_str(call->argument));
-}
-
 static bool is_allowed(struct console *c)
 {
-    const struct admin_command *command = c->call.command;
-    bool allowed = admin_may(level_of(c), command);
+    const struct client *client = &c->session->client;
+    char from[ADDRESS_TEXT_MAX];
     struct err err;
-    bool recorded = record_act(c, allowed);
-    if (allowed && recorded) return true;
-    if (allowed)
-        err_set(&err, ERR_DENIED, "%s cannot be recorded at the moment", command->words);
-    else
-        err_set(&err, ERR_DENIED, "%s needs the console level \"%s\", you have \"%s\"",
-                command->words, admin_level_name(command->level), admin_level_name(level_of(c)));
+    struct audit_who who = { .conn = client->id,
+                             .user = client->user->name,
+                             .from = address_text(&client->address, from) };
+    if (console_allows(client->env->log, client->env->shared->audit, &who, level_of(c), &c->call,
+                       &err))
+        return true;
     fail(c, &err);
     return false;
 }
@@ -465,16 +330,17 @@ static bool is_allowed(struct console *c)
 static void run(struct console *c)
 {
     enum admin_id id = c->call.command->id;
+    const struct console_way *way = &console_ways[id];
     struct rows r = { 0 };
     struct buf out = { 0 };
     if (!is_allowed(c)) return;
-    if (ways[id].fill) {
-        ways[id].fill(c, &r);
+    if (way->fill) {
+        way->fill(c->session->client.env->realm, &r);
         answer_rows(c, &r);
-    } else if (ways[id].visit) {
-        ask_workers(c, ways[id].visit);
-    } else if (ways[id].for_control) {
-        ask_control(c, ways[id].order);
+    } else if (way->visit) {
+        ask_workers(c);
+    } else if (way->for_control) {
+        ask_control(c, way->order);
     } else {
         if (id == ADMIN_BEGIN || id == ADMIN_START_TRANSACTION) c->in_txn = true;
         if (id == ADMIN_COMMIT || id == ADMIN_END || id == ADMIN_ROLLBACK || id == ADMIN_ABORT)
@@ -594,9 +460,9 @@ static void on_describe(struct console *c, struct slice body)
     }
     if (!find(c, kind, name, &one)) return;
     if (kind == 'S') backend_parameter_description(&out);
-    if (one->call.command && has_rows(one->call.command))
+    if (one->call.command && admin_has_rows(one->call.command))
         rows_describe(&(struct rows_shape){ one->call.command->id, one->call.extended,
-                                            kind == 'P' ? one->binary : 0 },
+                                            kind == 'P' ? one->binary : 0, false },
                       &out);
     else
         backend_no_data(&out);

@@ -399,6 +399,18 @@ void console_visit_mem(struct worker *w, struct survey_part *part)
     }
 }
 
+/* PAUSE holds on all workers or on none: the first one's word is enough. */
+void console_visit_state(struct worker *w, struct survey_part *part)
+{
+    const char *const state[][2] = {
+        { "active", w->paused ? "no" : "yes" },
+        { "paused", w->paused ? "yes" : "no" },
+        { "suspended", "no" },
+    };
+    for (size_t i = 0; w->index == 0 && i < 3; i++)
+        for (size_t k = 0; k < 2; k++) rows_text(&part->rows, slice_str(state[i][k]));
+}
+
 /* ---- SHOW STATS ------------------------------------------------------------------------------ */
 
 enum { STATS = 11 }; /* numbers of PgBouncer's SHOW STATS_TOTALS */

@@ -3,6 +3,7 @@
 #include "proxy/aws_client.h"
 #include "proxy/control_order.h"
 #include "proxy/creds.h"
+#include "proxy/history.h"
 #include "proxy/http_admin.h"
 #include "proxy/iam_door.h"
 #include "proxy/ops/audit.h"
@@ -30,6 +31,7 @@ struct control {
     struct realm *realm;
     struct route_force *routes;
     struct log *log;
+    struct history history;
     bool draining;
 };
 
@@ -107,9 +109,16 @@ struct config *control_config(const void *control)
     return ((const struct control *)control)->realm->config;
 }
 
+static const char *first_error(const struct problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        if (problems->items[i].is_error) return problems->items[i].text;
+    return "no memory";
+}
+
 /* All or nothing: a configuration with an error changes nothing. Listeners stay as they are.
  * `told` (may be NULL) hears of every problem. */
-static bool reload(struct control *c, struct buf *told)
+static bool reload(struct control *c, const char *who, struct buf *told)
 {
     struct problems problems = { 0 };
     char *path = strdup(c->realm->config->name);
@@ -119,6 +128,8 @@ static bool reload(struct control *c, struct buf *told)
         realm ? route_force_load(realm->config, c->routes, &problems) : NULL;
     log_problems(c, &problems, path ? path : "");
     if (told) problems_print(&problems, path ? path : "", told);
+    history_add(&c->history, who, (routes ? realm : c->realm)->generation, c->realm->config,
+                routes ? realm->config : NULL, first_error(&problems));
     problems_fini(&problems);
     if (!routes) {
         realm_unref(realm);
@@ -164,7 +175,7 @@ static void on_hup(uv_signal_t *signal, int number)
     struct control *c = signal->data;
     (void)number;
     /* The audit file may have been moved away, whatever is wrong with the configuration. */
-    if (!reload(c, NULL)) audit_open(c->shared->audit, &c->realm->config->audit);
+    if (!reload(c, "SIGHUP", NULL)) audit_open(c->shared->audit, &c->realm->config->audit);
 }
 
 /* `now`, or by draining first; whoever is told to drain twice stops. */
@@ -191,12 +202,26 @@ static void on_interrupt(uv_signal_t *signal, int number)
     stop(signal->data, true);
 }
 
+static void show(struct control *c, struct control_order *o)
+{
+    if (o->show == ADMIN_SHOW_CREDENTIALS) creds_show(c->shared->creds, &o->rows);
+    if (o->show == ADMIN_SHOW_HISTORY) history_show(&c->history, &o->rows);
+}
+
+static bool reload_for(struct control *c, struct control_order *o)
+{
+    char who[72];
+    snprintf(who, sizeof who, "RELOAD: %s", o->who);
+    return reload(c, who, &o->problems);
+}
+
 void control_take_order(void *control, struct control_order *o)
 {
     struct control *c = control;
     bool was_draining = c->draining;
     enum control_order_kind kind = o->kind;
-    o->ok = kind != CONTROL_RELOAD || reload(c, &o->problems);
+    o->ok = kind != CONTROL_RELOAD || reload_for(c, o);
+    if (kind == CONTROL_SHOW) show(c, o);
     control_order_answer(o); /* before a stop: the asker is still there to hear it */
     if (kind == CONTROL_STOP) stop(c, true);
     if (kind == CONTROL_DRAIN && !was_draining) stop(c, false);
@@ -387,6 +412,7 @@ int control_run(struct config *config, struct log *log)
     problems_fini(&problems);
     int status = 1;
     if (c.routes) {
+        history_add(&c.history, "start", c.realm->generation, NULL, c.realm->config, "");
         apply_log_settings(&c);
         status = serve(&c);
     }

@@ -15,6 +15,7 @@ struct control_order *control_order_new(enum control_order_kind kind)
 void control_order_free(struct control_order *o)
 {
     buf_fini(&o->problems);
+    rows_fini(&o->rows);
     free(o);
 }
 
@@ -42,4 +43,19 @@ void control_order_answer(struct control_order *o)
 {
     o->mail.deliver = deliver_answer;
     if (!mailbox_post(o->home, &o->mail)) control_order_free(o);
+}
+
+void control_order_explain(const struct control_order *o, struct err *err)
+{
+    struct slice all = buf_slice(&o->problems), line = all;
+    size_t lines = 0;
+    for (size_t i = 0; i < all.len; i++) lines += all.at[i] == '\n';
+    for (size_t i = 0; i < lines; i++) {
+        line.len = (size_t)((const char *)memchr(line.at, '\n', all.len) - line.at);
+        if (memmem(line.at, line.len, ": error: ", 9)) break;
+        line = slice_of(line.at + line.len + 1, 0);
+    }
+    err_set(err, ERR_INVALID_CONFIG, "not reloaded: %.*s", (int)line.len, line.len ? line.at : "");
+    if (lines > 1) err_detail(err, "the log has %zu problems", lines);
+    err_hint(err, "the old configuration stays in force; try `sluice check`");
 }

@@ -10,18 +10,23 @@
 
 #include "protocol/buf.h"
 #include "proxy/io/mailbox.h"
+#include "proxy/ops/admin_rows.h"
 
 struct shared;
 
-enum control_order_kind { CONTROL_RELOAD, CONTROL_STOP, CONTROL_DRAIN };
+/* SHOW: what only control knows; it fills `rows`. */
+enum control_order_kind { CONTROL_RELOAD, CONTROL_STOP, CONTROL_DRAIN, CONTROL_SHOW };
 
 struct control_order {
     struct mail mail;
     enum control_order_kind kind;
     void (*done)(struct control_order *o);
     struct mailbox *home;
-    void *owner; /* of home's thread alone */
+    void *owner;        /* of home's thread alone */
+    char who[64];       /* asks */
+    enum admin_id show; /* SHOW: the command */
     bool ok;
+    struct rows rows;    /* SHOW */
     struct buf problems; /* RELOAD: "FILE:LINE: error: ...", a line each */
 };
 
@@ -36,6 +41,9 @@ void control_order_free(struct control_order *o);
 
 /* Control's side: sends it back. */
 void control_order_answer(struct control_order *o);
+
+/* Why a reload came to nothing: its first error, and how many problems there are. */
+void control_order_explain(const struct control_order *o, struct err *err);
 
 /* What control does with each; `owner` is its mailbox's. */
 void control_take_order(void *control, struct control_order *o);

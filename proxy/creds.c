@@ -503,6 +503,51 @@ static void deliver_ask(struct mail *mail, void *owner)
     }
 }
 
+/* ---- SHOW CREDENTIALS ------------------------------------------------------------------------ */
+
+static const char *word_of(const struct entry *e, int64_t now_ms)
+{
+    if (e->blocked_until_ms > now_ms) return is_usable(e, now_ms) ? "renewal fails" : "failing";
+    if (e->fetching) return "fetching";
+    if (!e->login) return "none";
+    return is_usable(e, now_ms) ? "good" : "expired";
+}
+
+static uint64_t seconds_until(int64_t at_ms, int64_t now_ms)
+{
+    return at_ms > now_ms ? (uint64_t)(at_ms - now_ms) / 1000 : 0;
+}
+
+static void show_entry(const struct entry *e, int64_t now_ms, struct rows *r)
+{
+    uint64_t waiting = 0;
+    list_each(node, &e->asks) waiting++;
+    rows_text(r, slice_str(e->cluster->config->name));
+    rows_text(r, slice_str(e->database));
+    rows_text(r, slice_str(e->db_user));
+    rows_text(r, slice_str(e->login ? e->login->user : ""));
+    rows_text(r, slice_str(word_of(e, now_ms)));
+    if (e->login) {
+        rows_time(r, (uint64_t)e->login->expires_ms / 1000);
+        rows_number(r, seconds_until(e->login->expires_ms, now_ms));
+        rows_number(r, seconds_until(e->refresh_ms, now_ms));
+    } else {
+        rows_null(r);
+        rows_null(r);
+        rows_null(r);
+    }
+    rows_number(r, waiting);
+    rows_number(r, e->failures);
+    rows_text(r, slice_str(e->failures ? e->why.message : ""));
+}
+
+void creds_show(const struct creds *c, struct rows *r)
+{
+    uint32_t at = 0;
+    const struct entry *e;
+    while ((e = map_next(&c->entries, &at))) show_entry(e, aws_feed_now_ms(), r);
+}
+
 /* ---- refused logins ------------------------------------------------------------------------- */
 
 struct rejection {

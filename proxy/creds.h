@@ -19,6 +19,7 @@
 
 #include "auth/secret.h"
 #include "proxy/io/mailbox.h"
+#include "proxy/ops/admin_rows.h"
 #include "proxy/ops/log.h"
 #include "proxy/realm.h"
 
@@ -62,5 +63,8 @@ void creds_ask_cancel(struct creds_ask *ask);
 
 /* The server refused this login. */
 void creds_reject(struct creds *c, const struct creds_login *login);
+
+/* Rows of SHOW CREDENTIALS. Control thread. */
+void creds_show(const struct creds *c, struct rows *r);
 
 #endif

@@ -4,6 +4,7 @@
 #include "protocol/sql_normal.h"
 #include "proxy/ops/audit.h"
 #include "proxy/shared.h"
+#include "proxy/worker.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -85,7 +86,42 @@ static bool record(struct session *s, enum audit_decision decision, const char *
 
 static void name_decision(struct session *s, char decision[24])
 {
-    snprintf(decision, 24, "%llx-%x", (unsigned long long)s->client.id, ++s->decisions);
+    snprintf(decision, 24, "d-%llx-%x", (unsigned long long)s->client.id, ++s->decisions);
+}
+
+static void keep_sql(const struct session *s, struct slice text, struct refusal *r)
+{
+    struct buf normal = { 0 };
+    if (s->client.env->realm->config->log.statements != CONFIG_TEXT_NORMALIZED) return;
+    sql_normalize(text, sizeof r->sql - 1, &normal);
+    refusal_text(r->sql, sizeof r->sql, buf_slice(&normal));
+    buf_fini(&normal);
+}
+
+/* For SHOW DENIED and EXPLAIN DECISION. */
+static void remember(struct session *s, const char *decision, const struct verdict *v,
+                     const struct err *why, bool observed)
+{
+    char from[ADDRESS_TEXT_MAX];
+    struct refusal *r = refusals_next(&s->client.env->worker->refusals);
+    if (!r) return;
+    r->at_s = (uint64_t)time(NULL);
+    r->conn = s->client.id;
+    r->observed = observed;
+    r->reason = grants_reason_code(v->reason);
+    r->kind = sql_kind_name(v->kind);
+    r->verb = v->object[0] ? sql_verb_name(v->verb) : NULL;
+    r->index = v->statement;
+    r->fingerprint = sql_fingerprint(v->text);
+    r->why = *why;
+    refusal_text(r->id, sizeof r->id, slice_str(decision));
+    refusal_text(r->user, sizeof r->user, s->client.user->name);
+    refusal_text(r->role, sizeof r->role, slice_str(s->role_name));
+    refusal_text(r->database, sizeof r->database, slice_str(s->pool->target.database));
+    refusal_text(r->pool, sizeof r->pool, slice_str(s->pool->key));
+    refusal_text(r->from, sizeof r->from, slice_str(address_text(&s->client.address, from)));
+    refusal_text(r->object, sizeof r->object, slice_str(v->object));
+    keep_sql(s, v->text, r);
 }
 
 static bool refuse_unrecorded(const char *decision, struct err *err)
@@ -122,12 +158,16 @@ bool judge_statement(struct session *s, struct slice text, struct err *err)
     if (is_observed(role)) {
         metrics_add(&s->client.env->metrics, METRIC_observed, 1);
         log_refusal(s, "policy.would_deny", decision, &verdict);
+        struct err would;
+        grants_explain(role->grants, &verdict, &would);
+        remember(s, decision, &verdict, &would, true);
         return record(s, AUDIT_OBSERVE, decision, &verdict) || refuse_unrecorded(decision, err);
     }
     metrics_add(&s->client.env->metrics, METRIC_denied, 1);
     log_refusal(s, "policy.denied", decision, &verdict);
     record(s, AUDIT_DENY, decision, &verdict);
     grants_explain(role->grants, &verdict, err);
+    remember(s, decision, &verdict, err, false);
     if (!err->detail[0])
         err_detail(err, "decision %s", decision);
     else
@@ -162,5 +202,6 @@ void judge_function_call(struct session *s, struct err *err)
     record(s, AUDIT_DENY, decision, &verdict);
     err_set(err, ERR_DENIED,
             "permission denied by proxy: function calls by number are not allowed");
+    remember(s, decision, &verdict, err, false);
     err_hint(err, "call the function in a SELECT; decision %s", decision);
 }

@@ -435,5 +435,6 @@ void worker_join(struct worker *w)
     map_fini(&w->cancels);
     stmt_table_fini(&w->stmts);
     if (w->settings) settings_table_free(w->settings);
+    refusals_fini(&w->refusals);
     free(w->listeners);
 }

@@ -13,6 +13,7 @@
 #include "proxy/pool.h"
 #include "proxy/realm.h"
 #include "proxy/route_force.h"
+#include "proxy/refusals.h"
 #include "proxy/shared.h"
 
 struct client;
@@ -37,6 +38,7 @@ struct worker {
     struct settings_table *settings;
     uint64_t unnamed_serial; /* counts unnamed statements */
     struct outbox to_server, to_client;
+    struct refusals refusals; /* the last ones, for SHOW DENIED */
     struct wheel_node tick; /* while it stops */
     bool started, stopping, stopping_now, over;
     void (*on_over)(void *owner); /* its loop has ended; called on its thread */

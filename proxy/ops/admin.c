@@ -50,11 +50,19 @@ static void cut(struct slice *text, struct statement *s)
 {
     struct sql_lex lex;
     struct slice all = *text;
+    struct slice *last = &s->token[TOKENS - 1];
     *s = (struct statement){ 0 };
     for (sql_lex_init(&lex, all); lex.token.kind != SQL_END && lex.token.kind != ';';
          sql_lex_next(&lex)) {
+        struct slice token = sql_token_text(&lex, lex.token);
+        /* What clings to a word is part of it: "d-2a-1" is one argument. */
+        if (s->count == TOKENS && s->kind[TOKENS - 1] == SQL_WORD &&
+            token.at == last->at + last->len) {
+            last->len += token.len;
+            continue;
+        }
         if (s->count < TOKENS) {
-            s->token[s->count] = sql_token_text(&lex, lex.token);
+            s->token[s->count] = token;
             s->kind[s->count] = lex.token.kind;
         }
         s->count++;

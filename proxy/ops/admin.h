@@ -46,6 +46,12 @@ extern const struct admin_command admin_commands[ADMIN_COUNT];
 /* The command's columns; `count` with or without the extra ones. NULL, 0: it has no rows. */
 const struct admin_column *admin_columns(enum admin_id id, bool extended, size_t *count);
 
+static inline bool admin_has_rows(const struct admin_command *command)
+{
+    size_t n;
+    return admin_columns(command->id, true, &n) != NULL;
+}
+
 /* The only gate. */
 static inline bool admin_may(enum console_level level, const struct admin_command *command)
 {

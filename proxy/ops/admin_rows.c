@@ -1,6 +1,7 @@
 #include "proxy/ops/admin_rows.h"
 
 #include "protocol/backend.h"
+#include "protocol/json.h"
 #include "protocol/wire.h"
 
 #include <stdlib.h>
@@ -91,6 +92,14 @@ void rows_describe(const struct rows_shape *shape, struct buf *out)
     size_t n;
     const struct admin_column *c = admin_columns(shape->id, shape->extended, &n);
     struct backend_column described[ADMIN_COLUMNS_MAX];
+    for (size_t i = 0; shape->json && i < n; i++) {
+        buf_add_u8(out, i ? ',' : '[');
+        json_quote(out, slice_str(c[i].name));
+    }
+    if (shape->json) {
+        buf_add_u8(out, ']');
+        return;
+    }
     for (size_t i = 0; i < n; i++)
         described[i] = (struct backend_column){ c[i].name, types[c[i].type].oid,
                                                 types[c[i].type].bytes, shape->binary >> i & 1 };
@@ -202,10 +211,32 @@ static void write_number(struct buf *out, enum admin_type type, uint64_t value, 
     }
 }
 
+/* Numbers are exact in JSON up to 2^53; ours stay below. */
+static void write_json(const struct admin_column *c, size_t n, const struct cell *cells,
+                       struct buf *out)
+{
+    char digits[ROWS_DIGITS];
+    for (size_t i = 0; i < n; i++) {
+        buf_add_u8(out, i ? ',' : '[');
+        if (!cells[i].text.at)
+            buf_add_str(out, "null");
+        else if (c[i].type == ADMIN_TEXT)
+            json_quote(out, cells[i].text);
+        else
+            buf_add(out, digits, rows_digits(cells[i].number, digits));
+    }
+    buf_add_u8(out, ']');
+}
+
 static void write_row(const struct rows_shape *shape, const struct admin_column *c, size_t n,
                       const struct cell *cells, struct buf *out)
 {
     uint32_t begun;
+    if (shape->json) {
+        if (out->len && out->at[out->len - 1] == ']') buf_add_u8(out, ',');
+        write_json(c, n, cells, out);
+        return;
+    }
     backend_row_begin(out, n, &begun);
     for (size_t i = 0; i < n; i++) {
         if (!cells[i].text.at || c[i].type == ADMIN_TEXT)

@@ -34,6 +34,7 @@ struct rows_shape {
     enum admin_id id;
     bool extended;
     uint64_t binary; /* bit n: column n is wanted in binary */
+    bool json;       /* rows as arrays of JSON, with commas between; rows_describe: likewise */
 };
 
 /* RowDescription. */

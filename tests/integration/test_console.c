@@ -22,11 +22,16 @@ static const char config[] =
     "\"console\": \"operator\" },\n"
     "    \"eve\": { \"auth\": [\"trust\"], \"role\": \"all\", \"db_user\": \"postgres\", "
     "\"console\": \"viewer\" },\n"
+    "    \"load\": { \"auth\": [\"trust\"], \"role\": \"loader\", \"db_user\": \"postgres\" },\n"
     "    \"app\": { \"auth\": [\"trust\"], \"role\": \"all\", \"db_user\": \"postgres\" } },\n"
-    "  \"roles\": { \"all\": { \"grants\": [ { \"verbs\": [\"ALL\"], \"on\": [\"*\"] } ] } },\n"
+    "  \"roles\": { \"loader\": { \"insert_only\": [\"public.events\"], \"excess_privilege\": "
+    "\"warn\" "
+    "},\n"
+    "    \"all\": { \"grants\": [ { \"verbs\": [\"ALL\"], \"on\": [\"*\"] } ] } },\n"
     "  \"access\": [ { \"from\": \"127.0.0.1/32\", \"users\": [\"*\"] } ],\n"
     "  \"health\": { \"address\": \"127.0.0.1:%d\" }, \"admin\": { \"address\": "
     "\"127.0.0.1:%d\" },\n"
+    "  \"log\": { \"statements\": \"normalized\" },\n"
     "  \"pool\": { \"mode\": \"transaction\", \"size\": 3, \"wait_timeout\": \"1s\" } }\n";
 
 static struct kit *kit;
@@ -180,6 +185,64 @@ static void prepared_statements(void **state)
     expect_ok(r, PGRES_EMPTY_QUERY);
     PQclear(r);
     tell(c, "set extra_float_digits = 3");
+    PQfinish(c);
+}
+
+static bool has_line(PGresult *r, const char *key, const char *words)
+{
+    for (int row = 0; row < PQntuples(r); row++)
+        if (strcmp(cell(r, row, "key"), key) == 0 && strstr(cell(r, row, "value"), words))
+            return true;
+    return false;
+}
+
+/* The id in the client's error leads to the explanation. */
+static void a_refusal_is_explained(void **state)
+{
+    (void)state;
+    PGconn *c = console("eve"), *load = connect_to(proxy.port, "load", "");
+    PGresult *r = PQexec(load, "select secret from salaries where name = 'ana'");
+    assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "42501");
+    const char *id = strstr(PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL), "d-");
+    char command[80], wanted[24];
+    assert_non_null(id);
+    snprintf(wanted, sizeof wanted, "%s", id);
+    PQclear(r);
+    r = PQexec(c, "SHOW DENIED");
+    expect_ok(r, PGRES_TUPLES_OK);
+    assert_string_equal(cell(r, 0, "decision"), wanted);
+    assert_string_equal(cell(r, 0, "user"), "load");
+    assert_string_equal(cell(r, 0, "outcome"), "denied");
+    assert_non_null(strstr(cell(r, 0, "text"), "salaries where"));
+    assert_null(strstr(cell(r, 0, "text"), "ana"));
+    PQclear(r);
+    snprintf(command, sizeof command, "EXPLAIN DECISION %s", wanted);
+    r = PQexec(c, command);
+    expect_ok(r, PGRES_TUPLES_OK);
+    assert_true(has_line(r, "role", "loader"));
+    assert_true(has_line(r, "reason", "read"));
+    assert_true(has_line(r, "granted", "public.events"));
+    PQclear(r);
+    expect_refused(c, "EXPLAIN DECISION d-1-1000", "22023", "not known here");
+    expect_refused(c, "EXPLAIN DECISION", "42601", "needs an argument");
+    PQfinish(load);
+    PQfinish(c);
+}
+
+/* Who loaded what, and what came of it. */
+static void loads_are_remembered(void **state)
+{
+    (void)state;
+    PGconn *c = console("eve");
+    PGresult *r = PQexec(c, "SHOW HISTORY");
+    expect_ok(r, PGRES_TUPLES_OK);
+    int first = PQntuples(r) - 1;
+    assert_true(first >= 2); /* a reload and a failed one came before */
+    assert_string_equal(cell(r, first, "who"), "start");
+    assert_string_equal(cell(r, first, "result"), "loaded");
+    assert_string_equal(cell(r, first - 1, "who"), "RELOAD: ops");
+    assert_non_null(strstr(cell(r, first - 1, "result"), "workerz"));
+    PQclear(r);
     PQfinish(c);
 }
 
@@ -494,6 +557,7 @@ int main(void)
         cmocka_unit_test(only_users_of_the_console_get_in),
         cmocka_unit_test(every_show_in_both_protocols),
         cmocka_unit_test(prepared_statements),
+        cmocka_unit_test(a_refusal_is_explained),
         cmocka_unit_test(several_statements_in_one_query),
         cmocka_unit_test(every_act_is_refused_to_a_viewer),
         cmocka_unit_test(a_client_is_killed_by_its_id),
@@ -501,6 +565,7 @@ int main(void)
         cmocka_unit_test(pause_waits_for_transactions),
         cmocka_unit_test(a_broken_configuration_is_told_to_the_caller),
         cmocka_unit_test(a_reload_takes_rights_away),
+        cmocka_unit_test(loads_are_remembered),
         cmocka_unit_test(health_and_nothing_else),
         cmocka_unit_test(metrics_are_prometheus),
         cmocka_unit_test(a_listener_for_admins_off_loopback_is_refused),
