@@ -177,3 +177,96 @@ struct slice iam_role_name(struct slice arn)
         return (struct slice){ 0 };
     return after_last_slash(p.resource);
 }
+
+/* ---- names made of an identity -------------------------------------------------------------- */
+
+bool iam_function_matches(struct slice pattern, const struct iam_identity *identity)
+{
+    char text[IAM_ARN_BYTES];
+    if (!identity->function[0] || pattern.len >= sizeof text) return false;
+    memcpy(text, pattern.at, pattern.len);
+    text[pattern.len] = '\0';
+    return glob_matches(text, identity->function);
+}
+
+bool iam_template_has_words(struct slice text)
+{
+    return text.len && memchr(text.at, '{', text.len);
+}
+
+/* arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER] */
+static struct slice function_name(const struct iam_identity *who)
+{
+    struct slice rest = slice_str(who->function), word = { 0 };
+    for (int i = 0; i < 7; i++)
+        if (!uri_next_piece(&rest, ':', &word)) return (struct slice){ 0 };
+    return word;
+}
+
+static struct slice word_of(struct slice word, const struct iam_identity *who)
+{
+    struct slice none = { 0 };
+    if (slice_is(word, "account")) return slice_str(who->account);
+    if (slice_is(word, "role")) return who->kind == IAM_ROLE ? slice_str(who->name) : none;
+    if (slice_is(word, "user"))
+        return who->kind == IAM_USER ? after_last_slash(slice_str(who->name)) : none;
+    if (slice_is(word, "function")) return function_name(who);
+    return none;
+}
+
+/* Takes text up to the next word, and the word; false: it is malformed. */
+static bool next_part(struct slice *text, struct slice *plain, struct slice *word)
+{
+    const char *open = text->len ? memchr(text->at, '{', text->len) : NULL;
+    *word = (struct slice){ 0 };
+    *plain = open ? slice_of(text->at, (size_t)(open - text->at)) : *text;
+    *text = slice_after(*text, plain->len);
+    if (!open) return true;
+    const char *close = memchr(text->at, '}', text->len);
+    if (!close) return false;
+    *word = slice_of(text->at + 1, (size_t)(close - text->at) - 1);
+    *text = slice_after(*text, word->len + 2);
+    return true;
+}
+
+bool iam_template_check(struct slice text, struct err *err)
+{
+    static const char *const words[] = { "account", "role", "user", "function" };
+    struct slice plain, word;
+    while (text.len) {
+        bool known = false;
+        if (!next_part(&text, &plain, &word)) return err_set(err, ERR_CONFIG, "a '{' without '}'");
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            known = known || slice_is(word, words[i]);
+        if (slice_is(word, "session"))
+            return err_set(
+                err, ERR_CONFIG,
+                "a session name is chosen by whoever assumes the role: it decides nothing");
+        if (word.at && !known)
+            return err_set(err, ERR_CONFIG,
+                           "there is no {%.*s}; {role}, {user}, {function}, {account}",
+                           word.len < 64 ? (int)word.len : 64, word.at);
+    }
+    return true;
+}
+
+bool iam_template_expand(struct slice text, const struct iam_identity *who, char *out, size_t size)
+{
+    enum { DB_USER_MAX = 64 };
+    struct slice plain, word;
+    size_t n = 0;
+    while (text.len) {
+        if (!next_part(&text, &plain, &word)) return false;
+        struct slice value = word.at ? word_of(word, who) : word;
+        if (word.at && value.len == 0) return false;
+        if (n + plain.len + value.len >= size) return false;
+        if (plain.len) memcpy(out + n, plain.at, plain.len);
+        if (value.len) memcpy(out + n + plain.len, value.at, value.len);
+        n += plain.len + value.len;
+    }
+    if (size == 0) return false;
+    out[n] = '\0';
+    if (n == 0 || n > DB_USER_MAX) return false;
+    bool ok = (out[0] >= 'A' && out[0] <= 'Z') || (out[0] >= 'a' && out[0] <= 'z');
+    return ok && is_name(slice_of(out, n), "") && !strpbrk(out, "=,");
+}

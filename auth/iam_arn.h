@@ -34,6 +34,7 @@ struct iam_identity {
     char session[65];                    /* role session: a label, chosen by the caller */
     char unique_id[IAM_NAME_BYTES]; /* "AROA...": survives no delete-and-recreate; may be empty */
     char arn[IAM_ARN_BYTES];        /* normalised, as above */
+    char function[IAM_ARN_BYTES];   /* the Lambda function, where STS signed it; else empty */
 };
 
 /* From an STS answer's Arn (assumed-role, user) or a token's subject (role). False: root, federated
@@ -56,6 +57,19 @@ bool iam_pattern_parse(struct slice text, struct iam_pattern *out, struct err *e
 
 /* Compares bytes; partition, account and kind must be equal. */
 bool iam_pattern_matches(const struct iam_pattern *pattern, const struct iam_identity *identity);
+
+/* A database user made of who somebody is: "{role}" is a role's name, "{user}" an IAM user's
+ * without its path, "{function}" the name of a Lambda function that STS vouches for, "{account}"
+ * the account. All of them are given by who administers the account; a session name is chosen by
+ * the caller, and there is no word for it. has: whether there is a word in the text. check: every
+ * word is known. expand: false when a word has no value here, or the outcome is no name of a
+ * database user that AWS accepts: 1 to 64 of A-Z a-z 0-9 _ + . @ -, a letter first. */
+bool iam_template_has_words(struct slice text);
+bool iam_template_check(struct slice text, struct err *err);
+bool iam_template_expand(struct slice text, const struct iam_identity *who, char *out, size_t size);
+
+/* A glob over a Lambda function's ARN. */
+bool iam_function_matches(struct slice pattern, const struct iam_identity *identity);
 
 /* The role name of a role ARN (path stripped), for messages and policies; empty when it is none. */
 struct slice iam_role_name(struct slice arn);

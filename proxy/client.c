@@ -30,6 +30,7 @@ struct login {
     struct verify *verify;
     struct offload derive;
     struct iam_ask *ask; /* about its token; NULL: none */
+    bool web_identity;   /* the token is one */
     struct err reason;   /* why it failed, where the client may know; code 0: it may not */
     uint8_t binding[TLS_END_POINT_BYTES];
     uint16_t minor;
@@ -88,6 +89,24 @@ static void do_nothing(struct client *c, void *arg)
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
+
+static void forget_identity(struct client *c)
+{
+    free(c->identity);
+    free(c->db_user);
+    c->identity = c->db_user = NULL;
+}
+
+struct slice client_identity(const struct client *c)
+{
+    if (c->identity) return slice_str(c->identity);
+    return c->user ? c->user->name : (struct slice){ 0 };
+}
+
+struct slice client_db_user(const struct client *c)
+{
+    return c->db_user ? slice_str(c->db_user) : c->user->db_user;
+}
 
 static void login_free(struct login *l)
 {
@@ -495,6 +514,22 @@ static void token_refused(struct client *c, const struct iam_refusal *refusal)
     login_failed(c);
 }
 
+/* Who it is stays with the client: for records, and for a database user of its own where the user
+ * has a template. */
+static bool take_identity(struct client *c, const struct iam_identity *who)
+{
+    char db_user[128];
+    if (!iam_user_is(c->user, who)) return false;
+    if (c->login->web_identity ? c->user->no_web_identity : c->user->no_sts_token) return false;
+    if (iam_template_has_words(c->user->db_user)) {
+        if (!iam_template_expand(c->user->db_user, who, db_user, sizeof db_user)) return false;
+        c->db_user = strdup(db_user);
+        if (!c->db_user) return false;
+    }
+    c->identity = strdup(who->arn);
+    return c->identity != NULL;
+}
+
 static void on_identified(void *owner, enum iam_verdict verdict, const struct iam_identity *who,
                           const struct iam_refusal *refusal)
 {
@@ -504,10 +539,10 @@ static void on_identified(void *owner, enum iam_verdict verdict, const struct ia
         token_refused(c, refusal);
         return;
     }
-    bool is_user = iam_user_is(c->user, who);
+    bool is_user = take_identity(c, who);
     log_event(c->env->log, LOG_INFO, is_user ? "client.identified" : "client.not_the_user",
               LOG_U64("conn", c->id), LOG_TEXT("arn", who->arn), LOG_TEXT("session", who->session),
-              LOG_END);
+              who->function[0] ? LOG_TEXT("function", who->function) : LOG_END, LOG_END);
     if (is_user)
         log_in_ok(c);
     else
@@ -521,7 +556,9 @@ static void judge_token(struct client *c)
     struct iam_refusal refusal;
     struct buf out = { 0 };
     struct err err;
-    if (iam_token_kind_of(password) == IAM_TOKEN_NONE) {
+    enum iam_token_kind kind = iam_token_kind_of(password);
+    c->login->web_identity = kind == IAM_TOKEN_JWT;
+    if (kind == IAM_TOKEN_NONE) {
         verified(c, verify_as_password(c->login->verify, &err), &out, "");
         return;
     }
@@ -724,6 +761,7 @@ static void on_stream_closed(struct stream *s)
     list_remove(&c->node);
     metrics_sub(&c->env->metrics, METRIC_clients, 1);
     c->state = CLIENT_CLOSED;
+    forget_identity(c);
     realm_unref(c->realm); /* NULL when it has moved */
     c->events->on_closed(c);
 }
@@ -763,12 +801,15 @@ bool client_detach(struct client *c, struct client *to, struct stream_moved *mov
     to->frame = c->frame;
     to->held = c->held;
     to->address = c->address;
+    to->identity = c->identity;
+    to->db_user = c->db_user;
     to->id = c->id;
     to->opened_ms = c->opened_ms;
     to->listen = c->listen;
     to->state = c->state;
     c->realm = NULL;
     c->login = NULL;
+    c->identity = c->db_user = NULL;
     c->held = (struct buf){ 0 };
     c->state = CLIENT_CLOSED;
     return true;
@@ -776,6 +817,7 @@ bool client_detach(struct client *c, struct client *to, struct stream_moved *mov
 
 void client_abandon(struct client *c)
 {
+    forget_identity(c);
     login_free(c->login);
     buf_fini(&c->held);
     realm_unref(c->realm);

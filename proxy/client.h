@@ -71,6 +71,8 @@ struct client {
     struct frame frame;
     struct buf held; /* the start of a message, or requests that wait for a server */
     struct address address;
+    char *identity; /* what vouched for it said it is, see client_identity; NULL: its user's name */
+    char *db_user;  /* made of that identity; NULL: its user's */
     uint64_t id;
     uint64_t opened_ms;
     uint16_t listen; /* which of the configuration's listeners */
@@ -103,6 +105,12 @@ static inline bool client_write(struct client *c, struct slice bytes)
 
 /* The client broke the protocol: FATAL 08P01, counted, logged. */
 void client_violation(struct client *c, const char *what);
+
+/* Who has logged in, for records: the ARN of a role or user that AWS vouched for, else the user's
+ * name. Never a word that the client chose, such as a role session's name. */
+struct slice client_identity(const struct client *c);
+/* The database user of its sessions, unless a route says otherwise. */
+struct slice client_db_user(const struct client *c);
 
 const char *client_state_name(enum client_state state);
 

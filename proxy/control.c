@@ -149,6 +149,7 @@ static bool reload(struct control *c, const char *who, struct buf *told)
     realm_unref(before);
     apply_log_settings(c);
     audit_open(c->shared->audit, &realm->config->audit);
+    iam_door_prepare(c->shared->iam_door, realm);
     warn_of_the_world(c);
     log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", path),
               LOG_U64("generation", realm->generation), LOG_END);
@@ -257,7 +258,8 @@ static bool start_aws(struct control *c)
     c->http = aws_client_open(&c->loop);
     if (!c->http) return false;
     c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed);
-    c->shared->iam_door = iam_door_open(&c->loop, c->http, c->shared->seed);
+    c->shared->iam_door = iam_door_open(&c->loop, c->http, c->log, c->shared->seed);
+    if (c->shared->iam_door) iam_door_prepare(c->shared->iam_door, c->realm);
     return c->shared->creds && c->shared->iam_door;
 }
 

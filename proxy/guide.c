@@ -58,7 +58,7 @@ bool guide_login(struct session *s, struct guide_route *route, struct err *err)
         .client = match_address_of(&c->address),
         .tls = stream_is_tls(&c->stream),
         .at_s = time(NULL),
-        .db_user = c->user->db_user,
+        .db_user = client_db_user(c),
         .db_users = db_users,
         .db_user_count = db_users_of(judge_role(s), db_users, DB_USERS_MAX),
     };

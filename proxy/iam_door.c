@@ -1,50 +1,51 @@
 #include "proxy/iam_door.h"
 
-#include "auth/redshift_credentials.h"
-#include "proxy/aws_client.h"
+#include "auth/rate.h"
+#include "auth/web_identity.h"
 #include "proxy/aws_feed.h"
-#include "proxy/io/wheel.h"
+#include "proxy/iam_once.h"
+#include "proxy/iam_question.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-extern char **environ;
-
 enum {
-    REGIONS_MAX = 16,
-    TOKENS_MAX = 65536,   /* remembered at once */
-    QUESTIONS_MAX = 1024, /* to STS, under way at once */
+    TOKENS_MAX = 65536, /* under way or just judged */
     REFUSED_MS = 10 * 1000,
-    ATTEMPTS = 3,
-    PAUSE_MS = 300,
-    TWIN_MS = 3000, /* see the header */
+    CACHED_MS = 60 * 1000, /* an identity, where tokens may be used again */
+    TWIN_MS = 3000,        /* see the header */
 };
 
 struct iam_door {
-    struct http *http;
+    struct iam_world world;
     struct mailbox mailbox;
     struct wheel wheel;
     struct map tokens; /* by hash */
-    uint32_t questions;
-    bool closing;
+    struct list line;  /* tokens to be asked about, first come first served */
+    struct rate per_key, per_address;
+    struct iam_once once;
+    uint32_t questions; /* under way */
+    bool closing, in_ask_next;
 };
 
 /* A token that came, by its hash; the token itself only while it is asked about. */
 struct token {
     struct iam_door *door;
-    struct realm *realm; /* held while it is asked about, and for single_use */
+    struct realm *realm; /* held while it is asked about */
     char hash[SHA256_HEX_BYTES];
-    struct iam_token opened;
-    struct aws_call call;
-    struct wheel_node timer; /* the next attempt, or to be forgotten */
+    struct iam_token opened; /* until it is asked about */
+    struct buf jwt;          /* likewise */
+    struct list line;
+    struct iam_question question;
+    struct iam_claiming claiming;
+    struct wheel_node timer; /* to be forgotten */
     struct list asks;
-    uint32_t attempts;
     struct address from; /* of its first bearer */
-    int64_t judged_ms;
+    int64_t came_ms, judged_ms;
     enum iam_verdict verdict; /* once `judged` */
     struct iam_identity who;
     struct iam_refusal refusal;
-    bool asking, judged;
+    bool asking, claims, judged;
 };
 
 struct iam_ask {
@@ -52,6 +53,8 @@ struct iam_ask {
     struct list node;
     struct realm *realm;
     struct iam_token token;
+    struct buf jwt; /* instead of the token */
+    char hash[SHA256_HEX_BYTES];
     struct address from;
     struct mailbox *answer_to;
     enum iam_verdict verdict;
@@ -62,48 +65,15 @@ struct iam_ask {
     void *owner;
 };
 
-/* ---- rules ---------------------------------------------------------------------------------- */
-
-struct rules {
-    struct iam_token_rules rules;
-    struct slice regions[REGIONS_MAX];
-};
-
-static void add_region(struct rules *r, struct slice region)
-{
-    if (region.len == 0 || r->rules.region_count == REGIONS_MAX) return;
-    for (size_t i = 0; i < r->rules.region_count; i++)
-        if (slice_eq(r->regions[i], region)) return;
-    r->regions[r->rules.region_count++] = region;
-}
-
-/* Whose STS is asked: a fixed list, never what a token says. */
-static void make_rules(const struct realm *realm, struct rules *r)
-{
-    const struct config *config = realm->config;
-    struct aws_env env = { (const char *const *)environ };
-    *r = (struct rules){ .rules.server_id = slice_str(config->server_id) };
-    r->rules.max_age_s = (uint32_t)(config->iam.max_token_age_ms / 1000);
-    r->rules.regions = r->regions;
-    for (size_t i = 0; i < config->iam.regions.count; i++)
-        add_region(r, slice_str(config->iam.regions.items[i]));
-    if (r->rules.region_count > 0) return;
-    add_region(r, slice_str(config->aws.region));
-    add_region(r, aws_env_get(&env, "AWS_REGION"));
-    add_region(r, aws_env_get(&env, "AWS_DEFAULT_REGION"));
-    for (size_t i = 0; i < config->n_clusters; i++) {
-        struct redshift_host host;
-        add_region(r, slice_str(config->clusters[i].aws.region));
-        if (redshift_host_parse(slice_str(config->clusters[i].endpoint.host), &host))
-            add_region(r, host.region);
-    }
-}
-
 bool iam_user_is(const struct user *user, const struct iam_identity *who)
 {
     struct iam_pattern pattern;
     struct err ignored;
-    for (uint32_t i = 0; user && i < user->arn_count; i++)
+    if (!user) return false;
+    bool is_function = user->function_count == 0;
+    for (uint32_t i = 0; i < user->function_count; i++)
+        is_function = is_function || iam_function_matches(user->functions[i], who);
+    for (uint32_t i = 0; is_function && i < user->arn_count; i++)
         if (iam_pattern_parse(user->arns[i], &pattern, &ignored) &&
             iam_pattern_matches(&pattern, who))
             return true;
@@ -115,6 +85,7 @@ bool iam_user_is(const struct user *user, const struct iam_identity *who)
 static void ask_free(struct iam_ask *a)
 {
     iam_token_fini(&a->token);
+    buf_wipe(&a->jwt);
     realm_unref(a->realm);
     free(a);
 }
@@ -129,28 +100,41 @@ static void deliver_answer(struct mail *mail, void *owner)
 
 static void deliver_ask(struct mail *mail, void *owner);
 
+static bool open_web_identity(struct iam_ask *a, struct slice jwt, struct iam_refusal *refusal)
+{
+    if (a->realm->config->iam.n_issuers == 0) {
+        snprintf(refusal->reason, sizeof refusal->reason,
+                 "the password is a web identity token, and there are no iam.issuers");
+        err_set(&refusal->client, ERR_LOGIN_FAILED, "web identity tokens are not accepted here");
+        err_hint(&refusal->client, "run: sluice token --server-id %s", a->realm->config->server_id);
+        return false;
+    }
+    if (jwt.len > WEB_IDENTITY_MAX_BYTES) {
+        snprintf(refusal->reason, sizeof refusal->reason, "the JWT is too long");
+        err_set(&refusal->client, ERR_LOGIN_FAILED,
+                "the web identity token is longer than %d bytes", WEB_IDENTITY_MAX_BYTES);
+        err_hint(&refusal->client, "ask sts:GetWebIdentityToken for fewer tags");
+        return false;
+    }
+    buf_add_slice(&a->jwt, jwt);
+    if (!a->jwt.failed && sha256_hex(jwt, a->hash)) return true;
+    iam_refuse_unavailable(refusal, "out of memory");
+    return false;
+}
+
 static bool open_token(struct iam_ask *a, struct slice password, struct iam_refusal *refusal)
 {
-    struct rules r;
-    make_rules(a->realm, &r);
+    struct iam_rules r;
+    iam_rules_make(a->realm, &r);
     enum iam_token_kind kind = iam_token_kind_of(password);
     if (kind == IAM_TOKEN_RDS || kind == IAM_TOKEN_EKS) {
         iam_token_refuse_kind(kind, r.rules.server_id, refusal);
         return false;
     }
-    if (kind == IAM_TOKEN_JWT) {
-        snprintf(refusal->reason, sizeof refusal->reason,
-                 "the password is a web identity token, which is not accepted here");
-        return err_set(&refusal->client, ERR_LOGIN_FAILED, "");
-    }
-    return iam_token_open(&r.rules, password, aws_feed_now_ms(), &a->token, refusal);
-}
-
-static bool is_unavailable(struct iam_refusal *refusal, const char *why)
-{
-    *refusal = (struct iam_refusal){ 0 };
-    snprintf(refusal->reason, sizeof refusal->reason, "%s", why);
-    return err_set(&refusal->client, ERR_LOGIN_UNAVAILABLE, "");
+    if (kind == IAM_TOKEN_JWT) return open_web_identity(a, password, refusal);
+    if (!iam_token_open(&r.rules, password, aws_feed_now_ms(), &a->token, refusal)) return false;
+    memcpy(a->hash, a->token.hash, sizeof a->hash);
+    return true;
 }
 
 struct iam_ask *iam_ask(struct iam_door *d, struct realm *realm, struct slice password,
@@ -160,11 +144,12 @@ struct iam_ask *iam_ask(struct iam_door *d, struct realm *realm, struct slice pa
     struct iam_ask *a = calloc(1, sizeof *a);
     *refusal = (struct iam_refusal){ 0 };
     if (!a) {
-        is_unavailable(refusal, "out of memory");
+        iam_refuse_unavailable(refusal, "out of memory");
         return NULL;
     }
     a->mail.deliver = deliver_ask;
     list_init(&a->node);
+    a->jwt.secret = true;
     a->realm = realm_ref(realm);
     a->from = *from;
     a->answer_to = answer_to;
@@ -172,7 +157,7 @@ struct iam_ask *iam_ask(struct iam_door *d, struct realm *realm, struct slice pa
     a->owner = owner;
     if (open_token(a, password, refusal)) {
         if (mailbox_post(&d->mailbox, &a->mail)) return a;
-        is_unavailable(refusal, "shutting down");
+        iam_refuse_unavailable(refusal, "shutting down");
     }
     ask_free(a);
     return NULL;
@@ -196,14 +181,26 @@ static void answer(struct iam_ask *a, enum iam_verdict verdict, const struct iam
     if (!mailbox_post(a->answer_to, &a->mail)) ask_free(a);
 }
 
+static void answer_unavailable(struct iam_ask *a, const char *why)
+{
+    struct iam_refusal refusal;
+    iam_refuse_unavailable(&refusal, why);
+    answer(a, IAM_UNAVAILABLE, NULL, &refusal);
+}
+
+static void say_used(struct iam_refusal *refusal, const struct realm *realm)
+{
+    *refusal = (struct iam_refusal){ 0 };
+    snprintf(refusal->reason, sizeof refusal->reason, "the token was used before");
+    err_set(&refusal->client, ERR_LOGIN_FAILED, "this IAM token was used before");
+    err_hint(&refusal->client, "make one for each connection: sluice token --server-id %s",
+             realm->config->server_id);
+}
+
 static void refuse_used(struct iam_ask *a)
 {
-    struct iam_refusal refusal = { 0 };
-    snprintf(refusal.reason, sizeof refusal.reason, "the token of key %s was used before",
-             a->token.key_id);
-    err_set(&refusal.client, ERR_LOGIN_FAILED, "this IAM token was used before");
-    err_hint(&refusal.client, "make one for each connection: sluice token --server-id %s",
-             a->realm->config->server_id);
+    struct iam_refusal refusal;
+    say_used(&refusal, a->realm);
     answer(a, IAM_REFUSED, NULL, &refusal);
 }
 
@@ -221,78 +218,120 @@ static void answer_judged(struct token *t, struct iam_ask *a)
         answer(a, t->verdict, &t->who, &t->refusal);
 }
 
+static void ask_next(struct iam_door *d);
+
 static void token_free(struct token *t)
 {
-    map_remove(&t->door->tokens, slice_str(t->hash));
-    if (t->asking) t->door->questions--;
-    aws_call_cancel(&t->call);
+    struct iam_door *d = t->door;
+    map_remove(&d->tokens, slice_str(t->hash));
+    if (t->asking) d->questions--;
+    if (t->question.world) iam_question_cancel(&t->question);
+    if (t->claims) iam_once_cancel(&d->once, &t->claiming);
+    list_remove(&t->line);
     wheel_cancel(&t->timer);
     iam_token_fini(&t->opened);
+    buf_wipe(&t->jwt);
     realm_unref(t->realm);
     free(t);
 }
 
-/* ---- asking STS ----------------------------------------------------------------------------- */
-
 static void judged(struct token *t, enum iam_verdict verdict)
 {
-    int64_t until_ms = t->opened.usable_until_ms - aws_feed_now_ms();
+    struct iam_door *d = t->door;
+    int64_t now_ms = aws_feed_now_ms(), stays_ms = REFUSED_MS;
+    bool single_use = t->realm->config->iam.single_use;
     t->judged = true;
-    t->judged_ms = aws_feed_now_ms();
+    t->judged_ms = now_ms;
     t->verdict = verdict;
     list_each(node, &t->asks) answer_judged(t, list_item(node, struct iam_ask, node));
+    if (verdict == IAM_ACCEPTED) {
+        stays_ms = t->question.usable_until_ms - now_ms;
+        if (stays_ms > CACHED_MS) stays_ms = CACHED_MS;
+        if (single_use) stays_ms = TWIN_MS;
+    }
     if (verdict == IAM_UNAVAILABLE) {
         token_free(t);
+    } else {
+        if (t->asking) d->questions--;
+        t->asking = false;
+        realm_unref(t->realm);
+        t->realm = NULL;
+        wheel_set(&d->wheel, &t->timer, stays_ms > 0 ? (uint64_t)stays_ms : 0);
+    }
+    ask_next(d);
+}
+
+static void on_claimed(struct iam_claiming *c, enum iam_claim claim)
+{
+    struct token *t = list_item(c, struct token, claiming);
+    t->claims = false;
+    switch (claim) {
+    case IAM_CLAIM_FIRST: judged(t, IAM_ACCEPTED); break;
+    case IAM_CLAIM_USED:
+        say_used(&t->refusal, t->realm);
+        judged(t, IAM_REFUSED);
+        break;
+    case IAM_CLAIM_UNSURE:
+        iam_refuse_unavailable(&t->refusal, "it cannot be told whether the token was used before");
+        judged(t, IAM_UNAVAILABLE);
+        break;
+    }
+}
+
+static void on_answer(struct iam_question *q, enum iam_verdict verdict,
+                      const struct iam_identity *who, const struct iam_refusal *refusal)
+{
+    struct token *t = list_item(q, struct token, question);
+    if (verdict != IAM_ACCEPTED) {
+        t->refusal = *refusal;
+        judged(t, verdict);
         return;
     }
-    t->door->questions--;
-    t->asking = false;
-    iam_token_fini(&t->opened); /* what STS has judged is not needed any more */
-    if (verdict == IAM_REFUSED) until_ms = REFUSED_MS;
-    wheel_set(&t->door->wheel, &t->timer, until_ms > 0 ? (uint64_t)until_ms : 0);
-}
-
-static void on_response(void *owner, const struct aws_response *response)
-{
-    struct token *t = owner;
-    enum iam_verdict verdict = iam_token_judge(&t->opened, response, &t->who, &t->refusal);
-    if (verdict == IAM_UNAVAILABLE && t->attempts < ATTEMPTS)
-        wheel_set(&t->door->wheel, &t->timer, (uint64_t)PAUSE_MS << (t->attempts - 1));
-    else
+    t->who = *who;
+    if (!t->realm->config->iam.single_use) {
         judged(t, verdict);
-}
-
-static void ask_sts(struct token *t)
-{
-    struct aws_env env = { (const char *const *)environ };
-    struct slice connect_to =
-        aws_endpoint_override(&env, NULL, (struct slice){ 0 }, aws_service(AWS_STS)->id);
-    struct aws_request request = { 0 };
-    struct rules r;
-    make_rules(t->realm, &r);
-    t->attempts++;
-    if (!iam_token_request(&r.rules, &t->opened, connect_to, &request) ||
-        !aws_call_send(&t->call, t->door->http, &request, on_response, t)) {
-        is_unavailable(&t->refusal, "out of memory");
-        judged(t, IAM_UNAVAILABLE);
+        return;
     }
-    aws_request_fini(&request);
+    t->claims = true;
+    t->claiming.claimed = on_claimed;
+    iam_once_claim(&t->door->once, t->hash, q->usable_until_ms, &t->claiming);
 }
 
-static void on_due(struct wheel_node *node)
+/* ---- the line ------------------------------------------------------------------------------- */
+
+static void on_due(struct wheel_node *node) { token_free(list_item(node, struct token, timer)); }
+
+static void ask_about(struct token *t)
 {
-    struct token *t = list_item(node, struct token, timer);
-    if (t->judged)
-        token_free(t);
-    else
-        ask_sts(t);
+    uint64_t patience_ms = t->realm->config->limits.login_timeout_ms;
+    t->asking = true;
+    t->door->questions++;
+    if (aws_feed_now_ms() - t->came_ms > (int64_t)patience_ms) {
+        iam_refuse_unavailable(&t->refusal, "waited too long for its turn to be verified");
+        judged(t, IAM_UNAVAILABLE);
+        return;
+    }
+    iam_question_ask(&t->question, &t->door->world, t->realm, &t->opened, &t->jwt, on_answer);
+}
+
+/* What is answered at once comes back here: the loop goes on, not deeper. */
+static void ask_next(struct iam_door *d)
+{
+    if (d->in_ask_next) return;
+    d->in_ask_next = true;
+    while (!d->closing && d->questions < IAM_QUESTIONS_MAX) {
+        struct list *node = list_pop_front(&d->line);
+        if (!node) break;
+        ask_about(list_item(node, struct token, line));
+    }
+    d->in_ask_next = false;
 }
 
 static struct token *token_new(struct iam_door *d, struct iam_ask *a)
 {
     struct token *t = calloc(1, sizeof *t);
     if (!t) return NULL;
-    memcpy(t->hash, a->token.hash, sizeof t->hash);
+    memcpy(t->hash, a->hash, sizeof t->hash);
     if (!map_put(&d->tokens, slice_str(t->hash), t)) {
         free(t);
         return NULL;
@@ -300,57 +339,94 @@ static struct token *token_new(struct iam_door *d, struct iam_ask *a)
     t->door = d;
     t->realm = realm_ref(a->realm);
     t->from = a->from;
+    t->came_ms = aws_feed_now_ms();
     t->opened = a->token;
-    a->token.session_token = (struct buf){ 0 }; /* handed over */
+    a->token.session_token = (struct buf){ 0 }; /* handed over, and so is the JWT */
+    t->jwt = a->jwt;
+    a->jwt = (struct buf){ .secret = true };
     list_init(&t->asks);
     wheel_node_init(&t->timer, on_due);
-    t->asking = true;
-    d->questions++;
+    list_push_back(&d->line, &t->line);
     return t;
+}
+
+/* Before anybody else is asked: STS must not be flooded through us, least of all on the account of
+ * somebody whose key id a stranger has made up. */
+static const char *too_much(struct iam_door *d, const struct iam_ask *a)
+{
+    const struct config_iam *iam = &a->realm->config->iam;
+    int64_t now_ms = aws_feed_now_ms();
+    struct slice from = slice_of((const char *)a->from.bytes, sizeof a->from.bytes);
+    if (d->tokens.count >= TOKENS_MAX) return "too many logins by token at once";
+    if (!rate_take(&d->per_address, from, iam->per_address, now_ms))
+        return "more tokens from one address than iam.per_address";
+    if (a->token.key_id[0] &&
+        !rate_take(&d->per_key, slice_str(a->token.key_id), iam->per_key, now_ms))
+        return "more tokens of one access key than iam.per_key";
+    return NULL;
 }
 
 static void deliver_ask(struct mail *mail, void *owner)
 {
     struct iam_door *d = owner;
     struct iam_ask *a = list_item(mail, struct iam_ask, mail);
-    struct token *t = d->closing ? NULL : map_get(&d->tokens, slice_str(a->token.hash));
+    struct token *t = d->closing ? NULL : map_get(&d->tokens, slice_str(a->hash));
     if (t && t->judged) {
         answer_judged(t, a);
         return;
     }
-    bool is_new = !t;
-    bool full = d->questions >= QUESTIONS_MAX || d->tokens.count >= TOKENS_MAX;
-    if (is_new && !full && !d->closing) t = token_new(d, a);
+    if (t) {
+        list_push_back(&t->asks, &a->node);
+        return;
+    }
+    if (a->realm->config->iam.single_use && iam_once_knows(&d->once, a->hash)) {
+        refuse_used(a);
+        return;
+    }
+    const char *why = d->closing ? "shutting down" : too_much(d, a);
+    if (!why) t = token_new(d, a);
     if (!t) {
-        struct iam_refusal refusal;
-        is_unavailable(&refusal, "too many logins by token at once");
-        answer(a, IAM_UNAVAILABLE, NULL, &refusal);
+        answer_unavailable(a, why ? why : "out of memory");
         return;
     }
     list_push_back(&t->asks, &a->node);
-    if (is_new) ask_sts(t);
+    ask_next(d);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct map_seed seed)
+struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct log *log,
+                               struct map_seed seed)
 {
     struct iam_door *d = calloc(1, sizeof *d);
     if (!d) return NULL;
-    d->http = http;
-    map_init(&d->tokens, seed);
-    if (!mailbox_open(&d->mailbox, uv, d)) {
+    d->world = (struct iam_world){ uv, http, jwks_open(uv, http, log, seed), &d->wheel };
+    if (!d->world.jwks || !mailbox_open(&d->mailbox, uv, d)) {
+        jwks_close(d->world.jwks);
         free(d);
         return NULL;
     }
+    map_init(&d->tokens, seed);
+    list_init(&d->line);
+    rate_init(&d->per_key, seed);
+    rate_init(&d->per_address, seed);
     wheel_init(&d->wheel, uv);
+    iam_once_init(&d->once, &d->wheel, seed);
     return d;
+}
+
+void iam_door_prepare(struct iam_door *d, const struct realm *realm)
+{
+    if (!d->closing) jwks_prepare(d->world.jwks, &realm->config->iam);
 }
 
 static void on_mailbox_closed(struct mailbox *m)
 {
     struct iam_door *d = m->owner;
     map_fini(&d->tokens);
+    rate_fini(&d->per_key);
+    rate_fini(&d->per_address);
+    iam_once_fini(&d->once);
     wheel_fini(&d->wheel);
 }
 
@@ -360,13 +436,18 @@ void iam_door_close(struct iam_door *d)
     if (!d) return;
     d->closing = true;
     for (uint32_t at = 0; (t = map_next(&d->tokens, &at)); at = 0) {
-        is_unavailable(&t->refusal, "shutting down");
+        iam_refuse_unavailable(&t->refusal, "shutting down");
         if (t->judged)
             token_free(t);
         else
             judged(t, IAM_UNAVAILABLE);
     }
+    jwks_close(d->world.jwks);
     mailbox_close(&d->mailbox, on_mailbox_closed);
 }
 
-void iam_door_free(struct iam_door *d) { free(d); }
+void iam_door_free(struct iam_door *d)
+{
+    if (d) jwks_free(d->world.jwks);
+    free(d);
+}

@@ -1,15 +1,19 @@
 /* iam_door: clients that come with an IAM token instead of a password.
  *
- *      worker: iam_ask: is it one, is it for us? ---- mail ----> control: one question to STS
- *         done(who it is) <------------------------- mail ----   for each token
+ *      worker: iam_ask: is it one, is it for us? ---- mail ----> control: the door
+ *                                                   known already?      answer at once
+ *                                                   too many lately?    not now (57P03)
+ *                                                   else, in line: one question for each token
+ *                                                   good, and single_use: claimed (iam_once)
+ *         done(who it is) <------------------------- mail ----
  *
- * A token opens the door once in this process (iam.single_use), until it would have expired
- * anyway: whoever reads one off a wire or a log comes too late. (Tokens made within one second with
- * the same keys are equal, so a pool that opens ten connections at once sends one token ten times:
- * from the same address it stays good for three seconds.) That other proxies of the same name do
- * not know of it is a limit of this module: it has no memory beyond its process. A refusal by STS
- * is remembered for some seconds; that STS cannot be asked never is.
+ * A token opens the door once (iam.single_use), until it would have expired anyway: whoever reads
+ * one off a wire or a log comes too late. (Tokens made within one second with the same keys are
+ * equal, so a pool that opens ten connections at once sends one token ten times: from the same
+ * address it stays good for three seconds.) A refusal is remembered for some seconds; that nobody
+ * can say never is.
  *
+ * At most IAM_QUESTIONS_MAX are asked at once; the rest waits, as long as a login may take.
  * Thread: lives on the control thread; iam_ask from any worker. Tokens are wiped.
  */
 #ifndef SLUICE_PROXY_IAM_DOOR_H
@@ -23,10 +27,16 @@
 struct http;
 struct iam_ask;
 struct iam_door;
+struct log;
+
+enum { IAM_QUESTIONS_MAX = 1024 };
 
 /* Control thread. `http` is the caller's and must outlive it. close: those who still ask hear that
  * it is unavailable; free: after the end of the loop. */
-struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct map_seed seed);
+struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct log *log,
+                               struct map_seed seed);
+/* A configuration that is going to be used: keys that it needs are fetched. */
+void iam_door_prepare(struct iam_door *d, const struct realm *realm);
 void iam_door_close(struct iam_door *d); /* NULL is fine, here and below */
 void iam_door_free(struct iam_door *d);
 
@@ -41,7 +51,8 @@ struct iam_ask *iam_ask(struct iam_door *d, struct realm *realm, struct slice pa
                         void *owner, struct iam_refusal *refusal);
 void iam_ask_cancel(struct iam_ask *ask);
 
-/* Whether one of the user's arns is this identity. */
+/* Whether one of the user's arns is this identity, and if it must be one of certain functions, one
+ * of them. */
 bool iam_user_is(const struct user *user, const struct iam_identity *who);
 
 #endif

@@ -1,7 +1,9 @@
 #include "proxy/realm.h"
 
 #include "auth/secret.h"
+#include "proxy/jwks.h"
 #include "proxy/ops/env_file.h"
+#include "proxy/ops/file.h"
 #include "proxy/role.h"
 #include "proxy/shared.h"
 #include "proxy/shim.h"
@@ -222,6 +224,8 @@ static bool make_user(struct making *m, const struct config_user *from)
         ok = secret_resolve(&from->password, m->env, &password, &err);
     struct slice text = buf_slice(&password);
     struct slice *arns = slices_of(&from->arns), *names = slices_of(&from->certificate_names);
+    struct slice *functions = slices_of(&from->functions);
+    uint32_t kinds = from->iam_tokens; /* none: all */
     struct user_setup setup = {
         .name = slice_str(from->name),
         .methods = methods_of(from->auth),
@@ -231,16 +235,22 @@ static bool make_user(struct making *m, const struct config_user *from)
         .role_index = role_index(m->realm->config, from->role),
         .arns = arns,
         .arn_count = arns ? (uint32_t)from->arns.count : 0,
+        .functions = functions,
+        .function_count = functions ? (uint32_t)from->functions.count : 0,
+        .no_sts_token = kinds && !(kinds & (1u << CONFIG_TOKEN_STS)),
+        .no_web_identity = kinds && !(kinds & (1u << CONFIG_TOKEN_WEB_IDENTITY)),
         .certificate_names = names,
         .certificate_name_count = names ? (uint32_t)from->certificate_names.count : 0,
         .passwords = &text,
         .password_count = text.len ? 1 : 0,
     };
+    if (ok && from->functions.count && !functions) ok = err_set(&err, ERR_OUT_OF_MEMORY, "");
     ok = ok && users_add(m->realm->users, &setup, &err);
     if (!ok)
         problem_error(m->problems, from->password.line ? from->password.line : from->line, "%s",
                       err.message);
     free(arns);
+    free(functions);
     free(names);
     buf_wipe(&password);
     return ok;
@@ -312,6 +322,32 @@ static void check_local_answers(struct making *m)
                           pool->local_answers.items[i]);
 }
 
+/* Keys of issuers that lie in files; the others are fetched, see jwks.h. */
+static bool make_issuer(struct making *m, size_t i)
+{
+    const struct config_issuer *issuer = &m->realm->config->iam.issuers[i];
+    const char *path = config_issuer_file(issuer);
+    struct buf text = { 0 };
+    struct err err;
+    if (!path) return true;
+    if (file_read(path, SIGNATURE_KEYS_MAX_BYTES, &text, &err))
+        m->realm->issuer_keys[i] = jwks_set_new(buf_slice(&text), &err);
+    buf_fini(&text);
+    if (!m->realm->issuer_keys[i])
+        problem_error(m->problems, issuer->line, "iam.issuers: %s: %s", path, err.message);
+    return m->realm->issuer_keys[i] != NULL;
+}
+
+static bool make_issuers(struct making *m)
+{
+    const struct config_iam *iam = &m->realm->config->iam;
+    bool ok = true;
+    m->realm->issuer_keys = calloc(iam->n_issuers + 1, sizeof *m->realm->issuer_keys);
+    if (!m->realm->issuer_keys) return no_memory(m);
+    for (size_t i = 0; i < iam->n_issuers; i++) ok &= make_issuer(m, i);
+    return ok;
+}
+
 static bool make_all(struct making *m)
 {
     struct config *config = m->realm->config;
@@ -326,6 +362,7 @@ static bool make_all(struct making *m)
     for (size_t i = 0; i < config->n_roles; i++) ok &= make_role(m, i);
     ok &= make_users(m);
     ok &= make_access(m);
+    ok &= make_issuers(m);
     check_local_answers(m);
     return ok && m->problems->errors == 0;
 }
@@ -369,6 +406,9 @@ void realm_unref(struct realm *r)
         tls_context_unref(c->tls);
     }
     for (size_t i = 0; r->roles && i < r->config->n_roles; i++) grants_free(r->roles[i].grants);
+    for (size_t i = 0; r->issuer_keys && i < r->config->iam.n_issuers; i++)
+        jwks_set_unref(r->issuer_keys[i]);
+    free(r->issuer_keys);
     free(r->listens);
     free(r->clusters);
     free(r->roles);

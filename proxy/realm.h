@@ -20,6 +20,7 @@
 
 #include <stdatomic.h>
 
+struct jwks_set;
 struct shared;
 
 struct realm_listen {
@@ -56,6 +57,7 @@ struct realm {
     struct realm_listen *listens;   /* as config->listen */
     struct realm_cluster *clusters; /* as config->clusters */
     struct realm_role *roles;       /* as config->roles */
+    struct jwks_set **issuer_keys;  /* as config->iam.issuers; NULL: they are fetched */
     unsigned usual_methods;         /* what an unknown user pretends to have */
 };
 

@@ -56,7 +56,8 @@ static void log_login(const struct session *s)
     char from[ADDRESS_TEXT_MAX];
     log_event(s->client.env->log, LOG_INFO, "client.login", LOG_U64("conn", s->client.id),
               LOG_TEXT("from", address_text(&s->client.address, from)),
-              LOG_STR("user", s->client.user->name), LOG_TEXT("pool", s->pool->key),
+              LOG_STR("user", s->client.user->name),
+              LOG_STR("identity", client_identity(&s->client)), LOG_TEXT("pool", s->pool->key),
               LOG_TEXT("mode", s->keeps_server ? "session" : "transaction"),
               LOG_STR("rule", s->rule), LOG_END);
 }

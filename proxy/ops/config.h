@@ -128,6 +128,9 @@ const struct config_role *config_role(const struct config *config, struct slice 
 /* The database user of a user's sessions when no route says otherwise. */
 const char *config_db_user(const struct config_user *user);
 
+/* The file with an issuer's keys; NULL: they are fetched. */
+const char *config_issuer_file(const struct config_issuer *issuer);
+
 /* Whether a role holds ALL on "*": its statements are passed on unread. */
 bool config_role_is_unrestricted(const struct config_role *role);
 

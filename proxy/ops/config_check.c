@@ -1,6 +1,7 @@
 #include "proxy/ops/config_table.h"
 
 #include "auth/access.h"
+#include "auth/iam_arn.h"
 #include "protocol/nearest.h"
 #include "proxy/ops/file.h"
 
@@ -300,6 +301,35 @@ static uint32_t methods_of_verifier(const char *verifier)
                                                                             : METHOD(DIGEST));
 }
 
+/* Which of several identities a user may be, and what is made of it. */
+static void check_token_rules(const struct check *c, const struct config_user *user)
+{
+    bool is_iam = user->auth & METHOD(IAM);
+    bool web = !user->iam_tokens || user->iam_tokens & (1u << CONFIG_TOKEN_WEB_IDENTITY);
+    struct slice db_user = slice_str(user->db_user);
+    struct err err;
+    for (size_t i = 0; i < user->arns.count; i++) {
+        struct iam_pattern pattern;
+        if (!iam_pattern_parse(slice_str(user->arns.items[i]), &pattern, &err))
+            error(c, item_line(c, user, "arns", user->arns.items[i]), "users.%s: arns: %s",
+                  user->name, err.message);
+    }
+    if (!is_iam && user->iam_tokens)
+        warning(c, line_of(c, user, "iam_tokens"), "users.%s: iam_tokens: auth has no \"iam\"",
+                user->name);
+    if (user->functions.count > 0 && (!is_iam || !web || c->config->iam.n_issuers == 0))
+        error(c, line_of(c, user, "functions"),
+              "users.%s: functions are seen in web identity tokens only: that needs \"iam\" in "
+              "auth, \"web-identity\" in iam_tokens, and iam.issuers",
+              user->name);
+    if (!iam_template_check(db_user, &err))
+        error(c, line_of(c, user, "db_user"), "users.%s: db_user: %s", user->name, err.message);
+    else if (iam_template_has_words(db_user) && user->auth != METHOD(IAM))
+        error(c, line_of(c, user, "db_user"),
+              "users.%s: db_user: only an IAM identity has a {role}, so auth must be \"iam\" alone",
+              user->name);
+}
+
 static void check_methods(const struct check *c, const struct config_user *user)
 {
     const struct config *config = c->config;
@@ -322,6 +352,7 @@ static void check_methods(const struct check *c, const struct config_user *user)
         error(c, line, "users.%s: \"iam\" needs arns", user->name);
     if (!(user->auth & METHOD(IAM)) && user->arns.count > 0)
         warning(c, line_of(c, user, "arns"), "users.%s: arns: auth has no \"iam\"", user->name);
+    check_token_rules(c, user);
     if (!(user->auth & METHOD(CERT)) && user->certificate_names.count > 0)
         warning(c, line_of(c, user, "certificate_names"),
                 "users.%s: certificate_names: auth has no \"cert\"", user->name);
@@ -356,7 +387,8 @@ static void check_db_user(const struct check *c, const struct config_user *user)
     const struct config_cluster *cluster = &config->clusters[0];
     const char *db_user = config_db_user(user);
     if (cluster->credentials.source != CONFIG_SOURCE_STATIC ||
-        cluster->credentials.users.count == 0 || has_db_user(cluster, db_user))
+        cluster->credentials.users.count == 0 || has_db_user(cluster, db_user) ||
+        iam_template_has_words(slice_str(db_user)))
         return;
     struct nearest nearest = { .word = slice_str(db_user) };
     for (size_t i = 0; i < cluster->credentials.users.count; i++)
@@ -584,6 +616,37 @@ static void check_routes(const struct check *c)
     check_secret(c, &routes->signing_key, "signing_key");
 }
 
+/* Keys of strangers let strangers in: only from a file, over https, or from this machine. */
+static void check_issuer(const struct check *c, const struct config_issuer *issuer)
+{
+    const char *file = config_issuer_file(issuer), *place = issuer->keys;
+    const char *key = place ? "keys" : "issuer";
+    if (!place) place = issuer->issuer;
+    if (!place) return; /* was said */
+    struct slice text = slice_str(place);
+    if (file)
+        check_file(c, issuer, key, file);
+    else if (!slice_starts(text, "https://") && !slice_starts(text, "http://127.0.0.1") &&
+             !slice_starts(text, "http://[::1]"))
+        error(c, line_of(c, issuer, key),
+              "iam.issuers: \"%s\" is no https URL, and \"keys\" names no file", place);
+}
+
+static void check_iam(const struct check *c)
+{
+    const struct config_iam *iam = &c->config->iam;
+    for (size_t i = 0; i < iam->n_issuers; i++) {
+        check_issuer(c, &iam->issuers[i]);
+        for (size_t j = 0; j < i; j++)
+            if (iam->issuers[i].issuer && iam->issuers[j].issuer &&
+                !strcmp(iam->issuers[i].issuer, iam->issuers[j].issuer))
+                error(c, iam->issuers[i].line, "iam.issuers: \"%s\" stands twice",
+                      iam->issuers[i].issuer);
+    }
+    if (iam->audience && iam->n_issuers == 0)
+        warning(c, line_of(c, iam, "audience"), "iam.audience: there are no issuers");
+}
+
 static void check_top(const struct check *c)
 {
     const struct config *config = c->config;
@@ -607,6 +670,7 @@ void config_check(struct config *config, const struct json_doc *doc,
 {
     struct check check = { config, doc, world, problems };
     check_top(&check);
+    check_iam(&check);
     check_listen(&check);
     check_clusters(&check);
     check_users(&check);

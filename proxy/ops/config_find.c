@@ -20,6 +20,12 @@ const struct config_role *config_role(const struct config *config, struct slice 
     FIND(config->roles, config->n_roles, name);
 }
 
+const char *config_issuer_file(const struct config_issuer *issuer)
+{
+    const char *keys = issuer->keys;
+    return keys && strncmp(keys, "file:", 5) == 0 ? keys + 5 : NULL;
+}
+
 const char *config_db_user(const struct config_user *user)
 {
     return user->db_user ? user->db_user : user->name;
