@@ -396,8 +396,8 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     wheel_node_init(&w->tick, on_tick);
     w->listeners = calloc(realm->config->n_listen, sizeof *w->listeners);
     if (!w->listeners) return err_set(err, ERR_OUT_OF_MEMORY, "");
-    for (uint16_t i = 0; i < realm->config->n_listen; i++)
-        if (!open_listener(w, i, err)) return false;
+    for (size_t i = 0; i < realm->config->n_listen; i++)
+        if (!open_listener(w, (uint16_t)i, err)) return false;
     return true;
 }
 

@@ -24,7 +24,7 @@ struct testing {
     struct realm *realm;
     struct creds *creds;
     struct mailbox mailbox;
-    const char *what; /* what is being tested */
+    char what[160]; /* what is being tested */
     bool json, failed, answered;
 };
 
@@ -108,7 +108,7 @@ static void test_keys(struct testing *t)
         aws_identity_new(&t->loop, t->http, t->realm, &settings, buf_slice(&key), &err);
     for (int i = 0; id && aws_chain_place(i); i++) {
         struct aws_chain_config config = id->config;
-        t->what = aws_chain_place(i);
+        snprintf(t->what, sizeof t->what, "%s", aws_chain_place(i));
         config.only = i + 1;
         config.quota = AWS_QUOTA_FULL;
         if (aws_search_start(&t->loop, t->http, &config, on_searched, t)) run_until_answered(t);
@@ -147,17 +147,15 @@ static bool comes_first(const struct config *config, size_t user)
 static void test_cluster(struct testing *t, const struct realm_cluster *cluster)
 {
     const struct config *config = t->realm->config;
-    char what[160];
-    t->what = what;
-    snprintf(what, sizeof what, "clusters.%s", cluster->config->name);
+    snprintf(t->what, sizeof t->what, "clusters.%s", cluster->config->name);
     if (!creds_serves(cluster)) {
-        print_row(t, &(struct row){ .status = "SKIP", .what = what, .said = "no IAM source" });
+        print_row(t, &(struct row){ .status = "SKIP", .what = t->what, .said = "no IAM source" });
         return;
     }
     for (size_t i = 0; i < config->n_users; i++) {
         const char *db_user = config_db_user(&config->users[i]);
         if (!comes_first(config, i)) continue;
-        snprintf(what, sizeof what, "clusters.%s as %s", cluster->config->name, db_user);
+        snprintf(t->what, sizeof t->what, "clusters.%s as %s", cluster->config->name, db_user);
         if (creds_ask(t->creds, t->realm, cluster, "", db_user, &t->mailbox, on_login, t))
             run_until_answered(t);
         /* The other sources do not ask for a user: once is enough. */

@@ -4,8 +4,8 @@
 #include "protocol/list.h"
 #include "proxy/io/amazon_roots.h"
 
-#include <stdio.h>
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

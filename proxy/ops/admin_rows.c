@@ -311,7 +311,7 @@ uint64_t rows_join(const struct rows_shape *shape, const struct rows *parts, siz
                    struct map_seed seed, rows_finish *finish, void *context, struct buf *out)
 {
     struct joining j = { .shape = shape };
-    struct cell cells[ADMIN_COLUMNS_MAX];
+    struct cell cells[ADMIN_COLUMNS_MAX] = { 0 };
     uint64_t written = 0;
     j.columns = admin_columns(shape->id, true, &j.all);
     admin_columns(shape->id, shape->extended, &j.count);

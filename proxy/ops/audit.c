@@ -306,10 +306,12 @@ static bool record(struct audit *a, const struct audit_who *who,
     pthread_mutex_lock(&a->lock);
     bool ok = a->sink == SINK_NONE;
     if (!ok && is_open(a)) {
-        begin_line(&line, a, statement ? "statement" : "act");
+        begin_line(&line, a, act ? "act" : "statement");
         add_who(&line, who);
-        if (statement) add_statement(&line, statement);
-        if (act) add_act(&line, act);
+        if (act)
+            add_act(&line, act);
+        else
+            add_statement(&line, statement);
         end_line(&line, a);
         ok = put(a, &line);
     }

@@ -28,7 +28,7 @@ static void extend_path(char out[PATH_TEXT_MAX], const char *path, struct slice 
     if (used > 0) out[used++] = '.';
     size_t room = PATH_TEXT_MAX - 1 - used;
     size_t n = name.len < room ? name.len : room;
-    memcpy(out + used, name.at, n);
+    if (n) memcpy(out + used, name.at, n);
     out[used + n] = '\0';
 }
 
