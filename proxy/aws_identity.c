@@ -13,13 +13,13 @@ enum { SEARCH_AGAIN_MS = 5000 };
 
 /* ---- settings ------------------------------------------------------------------------------- */
 
-struct config_aws aws_identity_settings(const struct realm *realm,
-                                        const struct realm_cluster *cluster, struct buf *region)
+struct config_aws aws_identity_settings(const struct config *config,
+                                        const struct config_cluster *cluster, struct buf *region)
 {
-    struct config_aws all = realm->config->aws;
+    struct config_aws all = config->aws;
     struct redshift_host host;
     if (!cluster) return all;
-    const struct config_aws *own = &cluster->config->aws;
+    const struct config_aws *own = &cluster->aws;
     if (own->profile) all.profile = own->profile;
     if (own->assume_role_arn) {
         /* An external id belongs to its role. */
@@ -29,7 +29,7 @@ struct config_aws aws_identity_settings(const struct realm *realm,
     if (own->session_name) all.session_name = own->session_name;
     if (own->region) {
         all.region = own->region;
-    } else if (redshift_host_parse(slice_str(cluster->host), &host)) {
+    } else if (redshift_host_parse(slice_str(cluster->endpoint.host), &host)) {
         buf_add_slice(region, host.region);
         buf_add_u8(region, 0);
         if (!region->failed) all.region = region->at;
@@ -56,7 +56,7 @@ static bool read_external_id(struct aws_identity *id, const struct secret_ref *r
         buf_add_str(&id->external_id, ref->text);
         return true;
     }
-    const char *path = id->realm->config->env_file;
+    const char *path = id->settings->env_file;
     struct env_file *env = path ? env_file_load(path, &problems) : NULL;
     bool ok = secret_resolve(ref, env, &id->external_id, err);
     env_file_free(env);
@@ -68,7 +68,7 @@ static bool read_external_id(struct aws_identity *id, const struct secret_ref *r
 static void name_session(struct aws_identity *id, const struct config_aws *settings)
 {
     const char *name =
-        settings->session_name ? settings->session_name : id->realm->config->server_id;
+        settings->session_name ? settings->session_name : id->settings->server_id;
     size_t len = 0;
     for (; name && *name && len < 64; name++) {
         char c = *name;
@@ -80,7 +80,7 @@ static void name_session(struct aws_identity *id, const struct config_aws *setti
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-struct aws_identity *aws_identity_new(uv_loop_t *uv, struct http *http, struct realm *realm,
+struct aws_identity *aws_identity_new(uv_loop_t *uv, struct http *http, struct config *config,
                                       const struct config_aws *settings, struct slice key,
                                       struct err *err)
 {
@@ -89,7 +89,7 @@ struct aws_identity *aws_identity_new(uv_loop_t *uv, struct http *http, struct r
     if (!id) return NULL;
     id->uv = uv;
     id->http = http;
-    id->realm = realm_ref(realm);
+    id->settings = config_ref(config);
     id->quota = AWS_QUOTA_FULL;
     list_init(&id->waiting);
     aws_credentials_init(&id->keys);
@@ -117,7 +117,7 @@ void aws_identity_free(struct aws_identity *id)
     if (id->search) aws_search_cancel(id->search);
     aws_credentials_fini(&id->keys);
     buf_fini(&id->external_id);
-    realm_unref(id->realm);
+    config_unref(id->settings);
     free(id->key);
     free(id);
 }

@@ -12,7 +12,7 @@
 #include "auth/redshift_credentials.h"
 #include "protocol/list.h"
 #include "proxy/aws_client.h"
-#include "proxy/realm.h"
+#include "proxy/ops/config.h"
 
 /* Somebody who needs keys; on no list: not waiting. `ready` is told when there are keys, or why
  * there are none (err). */
@@ -25,7 +25,7 @@ struct aws_identity {
     char *key;
     uv_loop_t *uv;
     struct http *http;
-    struct realm *realm; /* held: the settings' texts are its own */
+    struct config *settings; /* held: the texts in `config` are its own */
     struct aws_chain_config config;
     struct buf external_id;
     char session_name[100];
@@ -45,14 +45,14 @@ struct aws_identity {
 
 /* The settings in force for a cluster: its own over the top level's. The region of a cluster's host
  * name goes before the top level's. `cluster` NULL: the top level alone. */
-struct config_aws aws_identity_settings(const struct realm *realm,
-                                        const struct realm_cluster *cluster, struct buf *region);
+struct config_aws aws_identity_settings(const struct config *config,
+                                        const struct config_cluster *cluster, struct buf *region);
 
 /* Appends what tells identities apart. */
 void aws_identity_key(const struct config_aws *settings, struct buf *out);
 
 /* NULL when memory ran out, or `err`: the external id cannot be read. */
-struct aws_identity *aws_identity_new(uv_loop_t *uv, struct http *http, struct realm *realm,
+struct aws_identity *aws_identity_new(uv_loop_t *uv, struct http *http, struct config *config,
                                       const struct config_aws *settings, struct slice key,
                                       struct err *err);
 void aws_identity_free(struct aws_identity *id);

@@ -192,7 +192,7 @@ void cancel_send(struct server *server, struct cancel_wait *wait,
     memcpy(r->key, server->key, server->key_len);
     if (stream_is_tls(&server->stream)) {
         r->tls = tls_context_ref(cluster->tls);
-        r->name = strdup(cluster->tls_name);
+        r->name = strdup(server_tls_name(server));
     }
     wheel_node_init(&r->timer, on_timeout);
     list_init(&r->node);

@@ -246,7 +246,10 @@ static void database_row(struct rows *r, const struct pool *p)
 {
     const struct config_cluster *cluster = p->target.cluster->config;
     rows_text(r, slice_str(p->target.database));
-    rows_text(r, slice_str(cluster->endpoint.host));
+    if (cluster->endpoint.host)
+        rows_text(r, slice_str(cluster->endpoint.host));
+    else
+        rows_null(r);
     rows_number(r, cluster->endpoint.port);
     rows_text(r, slice_str(p->target.database));
     rows_null(r);

@@ -1,8 +1,8 @@
 #include "proxy/creds.h"
 
+#include "proxy/aws_errand.h"
 #include "proxy/aws_feed.h"
-#include "proxy/aws_identity.h"
-#include "proxy/io/wheel.h"
+#include "proxy/places.h"
 #include "proxy/random.h"
 
 #include <stdio.h>
@@ -10,12 +10,12 @@
 
 enum {
     LOGIN_MARGIN_MS = 60 * 1000, /* no login is begun with less left than this */
-    ATTEMPTS = 5,
     DENIED_MS = 30 * 1000, /* how long a refusal by AWS is remembered */
     FAILED_FIRST_MS = 1000,
     FAILED_MAX_MS = 20 * 1000,
     CALLS_PER_S = 5,
     CALLS_BURST = 10,
+    FORGOTTEN_MS = 60 * 1000, /* what came to nothing is remembered so long, for its failures */
     SECOND_EVERY_MS = 30 * 1000, /* a refused login is replaced at most so often */
 };
 
@@ -26,6 +26,7 @@ struct creds {
     struct mailbox mailbox;
     struct wheel wheel;
     struct map entries, identities; /* by key */
+    struct places places;
     uint64_t serial;
     int64_t calls_milli, filled_ms; /* the token bucket, in thousandths of a call */
     bool closing;
@@ -38,23 +39,26 @@ struct entry {
     struct realm *realm; /* held, for the cluster's settings */
     const struct realm_cluster *cluster;
     char *database, *db_user;
-    struct aws_identity *identity;
-    struct aws_identity_wait wait;
+    struct place *place; /* NULL: the configuration names the endpoint */
+    struct place_wait place_wait;
+    struct aws_errand errand;
     struct list asks;
-    struct wheel_node timer; /* the next thing to do: an attempt, or a refresh */
-    struct aws_call call;
-    struct aws_retry retry;
-    struct creds_login *login; /* NULL: none */
+    struct wheel_node timer;     /* the next refresh */
+    struct redshift_login fresh; /* between the errand's read and its end */
+    struct creds_login *login;   /* NULL: none */
     int64_t issued_ms, refresh_ms, asked_ms, life_ms;
     int64_t blocked_until_ms, second_ms;
     struct err why; /* while blocked */
     uint32_t failures;
-    bool fetching, second, keys_renewed, clock_set;
+    bool fetching, second;
 };
 
 struct creds_ask {
     struct mail mail;
     struct list node; /* in its entry */
+    struct wheel_node patience;
+    uint64_t patience_ms;
+    struct entry *entry;
     struct creds *creds;
     struct realm *realm;
     const struct realm_cluster *cluster;
@@ -80,10 +84,11 @@ void creds_login_unref(struct creds_login *l)
     if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1) return;
     secret_free(l->password);
     free(l->user);
+    free(l->host);
     free(l);
 }
 
-static struct creds_login *login_new(const struct redshift_login *from)
+static struct creds_login *login_new(const struct redshift_login *from, const struct place *place)
 {
     struct creds_login *l = calloc(1, sizeof *l);
     if (!l) return NULL;
@@ -91,7 +96,11 @@ static struct creds_login *login_new(const struct redshift_login *from)
     l->user = strndup(from->user.at, from->user.len);
     l->password = secret_new(buf_slice(&from->password));
     l->expires_ms = from->expires_ms;
-    if (l->user && l->password) return l;
+    if (place) {
+        l->host = strdup(place_host(place));
+        l->port = place_port(place);
+    }
+    if (l->user && l->password && (l->host || !place)) return l;
     creds_login_unref(l);
     return NULL;
 }
@@ -128,21 +137,24 @@ static void deliver_answer(struct mail *mail, void *owner)
 }
 
 static void deliver_ask(struct mail *mail, void *owner);
+static void on_impatient(struct wheel_node *node);
 
 struct creds_ask *creds_ask(struct creds *c, struct realm *realm,
                             const struct realm_cluster *cluster, const char *database,
-                            const char *db_user, struct mailbox *answer_to, creds_done *done,
-                            void *owner)
+                            const char *db_user, uint64_t patience_ms, struct mailbox *answer_to,
+                            creds_done *done, void *owner)
 {
     struct creds_ask *a = calloc(1, sizeof *a);
     if (!a) return NULL;
     a->mail.deliver = deliver_ask;
     list_init(&a->node);
+    wheel_node_init(&a->patience, on_impatient);
     a->creds = c;
     a->realm = realm_ref(realm);
     a->cluster = cluster;
     a->database = strdup(database);
     a->db_user = strdup(db_user);
+    a->patience_ms = patience_ms;
     a->answer_to = answer_to;
     a->done = done;
     a->owner = owner;
@@ -159,6 +171,7 @@ void creds_ask_cancel(struct creds_ask *ask) { ask->done = NULL; }
 static void answer(struct creds_ask *a, struct creds_login *login, const struct err *err)
 {
     list_remove(&a->node);
+    wheel_cancel(&a->patience);
     if (login) a->login = creds_login_ref(login);
     if (err) a->err = *err;
     a->mail.deliver = deliver_answer;
@@ -168,6 +181,15 @@ static void answer(struct creds_ask *a, struct creds_login *login, const struct 
 static void answer_all(struct entry *e, struct creds_login *login, const struct err *err)
 {
     list_each(node, &e->asks) answer(list_item(node, struct creds_ask, node), login, err);
+}
+
+/* What goes on goes on; whoever asked hears how far it got. */
+static void on_impatient(struct wheel_node *node)
+{
+    struct creds_ask *a = list_item(node, struct creds_ask, patience);
+    struct err err;
+    aws_errand_explain(&a->entry->errand, &err);
+    answer(a, NULL, &err);
 }
 
 static bool is_usable(const struct entry *e, int64_t now_ms)
@@ -192,7 +214,7 @@ static void drop_login(struct entry *e)
 static void succeeded(struct entry *e, const struct redshift_login *from, int64_t now_ms)
 {
     struct creds *c = e->creds;
-    struct creds_login *login = login_new(from);
+    struct creds_login *login = login_new(from, e->place);
     struct err err;
     e->fetching = false;
     if (!login) {
@@ -211,7 +233,6 @@ static void succeeded(struct entry *e, const struct redshift_login *from, int64_
     e->life_ms = login->expires_ms > now_ms ? login->expires_ms - now_ms : 0;
     /* 70 to 80 % of the life, so that many proxies do not ask at once. */
     e->refresh_ms = now_ms + e->life_ms / 10 * 7 + e->life_ms / 10 * (random_u32() % 1000) / 1000;
-    aws_retry_done(&e->retry);
     log_event(c->log, LOG_INFO, "credentials.fetched",
               LOG_TEXT("cluster", e->cluster->config->name), LOG_TEXT("db_user", e->db_user),
               LOG_TEXT("database", e->database), LOG_TEXT("login", login->user),
@@ -235,7 +256,8 @@ static void failed(struct entry *e, const struct err *why, bool for_good)
     e->fetching = false;
     e->failures++;
     e->why = *why;
-    e->why.code = for_good ? ERR_SERVER_REJECTED : ERR_NO_CREDENTIALS;
+    if (e->why.code != ERR_WAREHOUSE_PAUSED)
+        e->why.code = for_good ? ERR_SERVER_REJECTED : ERR_NO_CREDENTIALS;
     e->blocked_until_ms = now_ms + (for_good ? DENIED_MS : (int64_t)pause_ms(e->failures));
     log_event(c->log, LOG_WARNING, "credentials.failed",
               LOG_TEXT("cluster", e->cluster->config->name), LOG_TEXT("db_user", e->db_user),
@@ -245,12 +267,12 @@ static void failed(struct entry *e, const struct err *why, bool for_good)
         answer_all(e, e->login, NULL);
     else
         answer_all(e, NULL, &e->why);
-    if (e->login) schedule(e, e->blocked_until_ms, now_ms);
+    schedule(e, e->blocked_until_ms + (e->login ? 0 : FORGOTTEN_MS), now_ms);
 }
 
 /* ---- fetching ------------------------------------------------------------------------------- */
 
-static void proceed(struct entry *e);
+static struct entry *entry_of(struct aws_errand *e) { return list_item(e, struct entry, errand); }
 
 static enum redshift_api api_of(const struct entry *e)
 {
@@ -262,8 +284,10 @@ static enum redshift_api api_of(const struct entry *e)
 }
 
 /* 0, or how long until the bucket has a call to give. */
-static int64_t take_call(struct creds *c, int64_t now_ms)
+static int64_t take_call(struct aws_errand *errand)
 {
+    struct creds *c = entry_of(errand)->creds;
+    int64_t now_ms = aws_feed_now_ms();
     c->calls_milli += (now_ms - c->filled_ms) * CALLS_PER_S;
     if (c->calls_milli > CALLS_BURST * 1000 || c->calls_milli < 0)
         c->calls_milli = CALLS_BURST * 1000;
@@ -273,50 +297,10 @@ static int64_t take_call(struct creds *c, int64_t now_ms)
     return 0;
 }
 
-/* Whether the call is to be made again, and if so begins it. */
-static bool again(struct entry *e, const struct aws_error *error, const struct aws_response *r)
+static bool build(struct aws_errand *errand, const struct aws_signer *signer,
+                  struct aws_request *request, struct err *err)
 {
-    int64_t now_ms = aws_feed_now_ms(), skew_ms;
-    uint32_t delay_ms;
-    if (error->fault == AWS_FAULT_EXPIRED && !e->keys_renewed) {
-        e->keys_renewed = true;
-        aws_identity_drop_keys(e->identity);
-        proceed(e);
-        return true;
-    }
-    if (error->fault == AWS_FAULT_CLOCK && !e->clock_set &&
-        aws_response_skew(r, now_ms, AWS_TIMEOUT_MS, &skew_ms)) {
-        e->clock_set = true;
-        e->identity->skew_ms = skew_ms;
-        proceed(e);
-        return true;
-    }
-    e->retry.attempts++;
-    if (!aws_retry_again(&e->retry, error, r, random_u32(), &delay_ms)) return false;
-    schedule(e, now_ms + delay_ms, now_ms);
-    return true;
-}
-
-static void on_response(void *owner, const struct aws_response *response)
-{
-    static const char *const calls[] = { "redshift GetClusterCredentials",
-                                         "redshift GetClusterCredentialsWithIAM",
-                                         "redshift-serverless GetCredentials" };
-    struct entry *e = owner;
-    struct redshift_login login;
-    struct aws_error error;
-    struct err err = { 0 };
-    if (redshift_login_answer(api_of(e), response, &login, &error)) {
-        succeeded(e, &login, aws_feed_now_ms());
-    } else if (!again(e, &error, response)) {
-        aws_error_to_err(&error, calls[api_of(e)], &err);
-        failed(e, &err, error.fault == AWS_FAULT_DENIED);
-    }
-    redshift_login_fini(&login);
-}
-
-static void call(struct entry *e)
-{
+    struct entry *e = entry_of(errand);
     const struct config_cluster *config = e->cluster->config;
     struct slice groups[64];
     struct redshift_order order = {
@@ -329,49 +313,56 @@ static void call(struct entry *e)
         .autocreate = config->autocreate,
         .duration_s = (uint32_t)(config->duration_ms / 1000),
     };
-    struct aws_signer signer;
-    struct aws_request request = { 0 };
-    struct err err = { 0 };
     for (size_t i = 0; i < config->db_groups.count && i < sizeof groups / sizeof *groups; i++)
         groups[order.db_group_count++] = slice_str(config->db_groups.items[i]);
-    if (!aws_identity_signer(e->identity, redshift_service(order.api), &signer, &err) ||
-        !redshift_login_request(&order, &signer, &request, &err)) {
-        failed(e, &err, true);
-    } else if (!aws_call_send(&e->call, e->creds->http, &request, on_response, e)) {
-        err_set(&err, ERR_OUT_OF_MEMORY, "");
-        failed(e, &err, false);
-    }
-    aws_request_fini(&request);
+    return redshift_login_request(&order, signer, request, err);
 }
 
-/* Goes on with what is under way: keys, then a place in the bucket, then the call. */
-static void proceed(struct entry *e)
+static bool read_answer(struct aws_errand *errand, const struct aws_response *response,
+                        struct aws_error *error)
 {
-    int64_t now_ms = aws_feed_now_ms();
-    if (!aws_identity_use(e->identity, &e->wait)) return;
-    int64_t wait_ms = take_call(e->creds, now_ms);
-    if (wait_ms > 0)
-        schedule(e, now_ms + wait_ms, now_ms);
-    else
-        call(e);
+    struct entry *e = entry_of(errand);
+    redshift_login_fini(&e->fresh);
+    return redshift_login_answer(api_of(e), response, &e->fresh, error);
 }
 
-static void on_keys(struct aws_identity_wait *w, const struct err *err)
+static void done(struct aws_errand *errand, const struct err *err, bool for_good)
 {
-    struct entry *e = list_item(w, struct entry, wait);
+    struct entry *e = entry_of(errand);
     if (err)
-        failed(e, err, false);
+        failed(e, err, for_good);
     else
-        proceed(e);
+        succeeded(e, &e->fresh, aws_feed_now_ms());
+    redshift_login_fini(&e->fresh);
 }
 
+static const struct aws_errand_kind fetching = {
+    .build = build, .read = read_answer, .done = done, .hold = take_call
+};
+
+static void fetch(struct entry *e)
+{
+    static const char *const calls[] = { "redshift GetClusterCredentials",
+                                         "redshift GetClusterCredentialsWithIAM",
+                                         "redshift-serverless GetCredentials" };
+    aws_errand_start(&e->errand, redshift_service(api_of(e)), calls[api_of(e)]);
+}
+
+static void on_place(struct place_wait *w, const struct err *err, bool for_good)
+{
+    struct entry *e = list_item(w, struct entry, place_wait);
+    if (err)
+        failed(e, err, for_good);
+    else
+        fetch(e);
+}
+
+/* Where, then as whom. */
 static void begin(struct entry *e)
 {
     if (e->fetching) return;
     e->fetching = true;
-    e->keys_renewed = e->clock_set = false;
-    e->retry = (struct aws_retry){ .quota = &e->identity->quota, .max_attempts = ATTEMPTS };
-    proceed(e);
+    if (!e->place || place_use(e->place, &e->place_wait)) fetch(e);
 }
 
 /* ---- entries -------------------------------------------------------------------------------- */
@@ -382,8 +373,9 @@ static void entry_free(struct entry *e)
     err_set(&err, ERR_SHUTTING_DOWN, "");
     answer_all(e, NULL, &err);
     wheel_cancel(&e->timer);
-    aws_call_cancel(&e->call);
-    list_remove(&e->wait.node);
+    aws_errand_stop(&e->errand);
+    list_remove(&e->place_wait.node);
+    redshift_login_fini(&e->fresh);
     drop_login(e);
     realm_unref(e->realm);
     free(e->database);
@@ -396,10 +388,10 @@ static void on_due(struct wheel_node *node)
 {
     struct entry *e = list_item(node, struct entry, timer);
     int64_t now_ms = aws_feed_now_ms();
-    if (e->fetching) {
-        proceed(e);
-    } else if (e->login && now_ms - e->asked_ms > 2 * e->life_ms) {
-        /* Nobody has wanted it for two of its lives: forgotten, not refreshed. */
+    bool is_forgotten = e->login ? now_ms - e->asked_ms > 2 * e->life_ms : true;
+    if (e->fetching) return;
+    if (is_forgotten && list_is_empty(&e->asks)) {
+        /* Nobody has wanted it for two of its lives, or there is none: forgotten, not refreshed. */
         map_remove(&e->creds->entries, slice_str(e->key));
         entry_free(e);
     } else {
@@ -411,11 +403,12 @@ static struct aws_identity *identity_for(struct creds *c, const struct creds_ask
                                          struct err *err)
 {
     struct buf key = { 0 }, region = { 0 };
-    struct config_aws settings = aws_identity_settings(a->realm, a->cluster, &region);
+    const struct config *config = a->realm->config;
+    struct config_aws settings = aws_identity_settings(config, a->cluster->config, &region);
     aws_identity_key(&settings, &key);
     struct aws_identity *id = key.failed ? NULL : map_get(&c->identities, buf_slice(&key));
     if (!id) {
-        id = aws_identity_new(c->uv, c->http, a->realm, &settings, buf_slice(&key), err);
+        id = aws_identity_new(c->uv, c->http, a->realm->config, &settings, buf_slice(&key), err);
         if (id && !map_put(&c->identities, slice_str(id->key), id)) {
             aws_identity_free(id);
             id = NULL;
@@ -433,8 +426,9 @@ static void add_key(const struct creds_ask *a, const struct aws_identity *id, st
     const char *name = config->credentials.cluster_identifier
                            ? config->credentials.cluster_identifier
                            : config->credentials.workgroup;
-    buf_addf(key, "%s%s\n%d\n%s\n%d\n%llu\n", id->key, config->name, config->credentials.source,
-             name ? name : "", config->autocreate, (unsigned long long)config->duration_ms);
+    buf_addf(key, "%s%s\n%d\n%s\n%d\n%d\n%llu\n", id->key, config->name,
+             config->credentials.source, name ? name : "", config->endpoint.text != NULL,
+             config->autocreate, (unsigned long long)config->duration_ms);
     for (size_t i = 0; i < config->db_groups.count; i++)
         buf_addf(key, "%s\n", config->db_groups.items[i]);
     buf_addf(key, "\n%s\n%s", a->database, a->db_user);
@@ -449,15 +443,19 @@ static struct entry *entry_new(struct creds *c, const struct creds_ask *a, struc
     e->creds = c;
     e->realm = realm_ref(a->realm);
     e->cluster = a->cluster;
-    e->identity = id;
-    e->wait.ready = on_keys;
-    list_init(&e->wait.node);
+    aws_errand_init(&e->errand, &fetching, id, &c->wheel);
+    e->place_wait.ready = on_place;
+    list_init(&e->place_wait.node);
     list_init(&e->asks);
     wheel_node_init(&e->timer, on_due);
     e->key = strdup(key);
     e->database = strdup(a->database);
     e->db_user = strdup(a->db_user);
-    if (e->key && e->database && e->db_user && map_put(&c->entries, slice_str(e->key), e)) return e;
+    bool is_placed = a->cluster->config->endpoint.text != NULL;
+    if (!is_placed) e->place = places_get(&c->places, a->cluster->config, id);
+    if (e->key && e->database && e->db_user && (is_placed || e->place) &&
+        map_put(&c->entries, slice_str(e->key), e))
+        return e;
     entry_free(e);
     return NULL;
 }
@@ -498,7 +496,9 @@ static void deliver_ask(struct mail *mail, void *owner)
     } else if (now_ms < e->blocked_until_ms) {
         answer(a, NULL, &e->why);
     } else {
+        a->entry = e;
         list_push_back(&e->asks, &a->node);
+        wheel_set(&c->wheel, &a->patience, a->patience_ms);
         begin(e);
     }
 }
@@ -568,6 +568,7 @@ static void deliver_rejection(struct mail *mail, void *owner)
         if (e->second_ms && now_ms - e->second_ms < SECOND_EVERY_MS) break;
         e->second_ms = now_ms;
         e->second = true;
+        if (e->place) place_doubt(e->place); /* the name may have moved to another cluster */
         drop_login(e);
         break;
     }
@@ -601,6 +602,7 @@ struct creds *creds_open(uv_loop_t *uv, struct http *http, struct log *log, stru
         return NULL;
     }
     wheel_init(&c->wheel, uv);
+    places_init(&c->places, &c->wheel, log, seed);
     return c;
 }
 
@@ -620,6 +622,7 @@ void creds_close(struct creds *c)
     if (!c) return;
     c->closing = true;
     while ((e = map_next(&c->entries, &at))) entry_free(e);
+    places_fini(&c->places);
     at = 0;
     while ((id = map_next(&c->identities, &at))) aws_identity_free(id);
     map_fini(&c->entries);

@@ -32,6 +32,8 @@ struct creds_login {
     atomic_uint refs;
     char *user; /* as AWS said it, "IAM:loader": to be used verbatim */
     struct secret *password;
+    char *host; /* where AWS says that the cluster is; NULL: the configuration says it */
+    uint16_t port;
     int64_t expires_ms;
     uint64_t serial;
     bool second; /* fetched because the server had refused the one before */
@@ -53,15 +55,15 @@ void creds_free(struct creds *c);
  * ERR_SERVER_REJECTED will not. */
 typedef void creds_done(void *owner, struct creds_login *login, const struct err *err);
 
-/* Asks; `done` comes by the mailbox `answer_to` (the asking thread's own), exactly once, unless
+/* Asks; within `patience_ms` `done` comes by the mailbox `answer_to` (the asking thread's own), exactly once, unless
  * creds_ask_cancel comes first. NULL: out of memory, or shutting down. */
 struct creds_ask *creds_ask(struct creds *c, struct realm *realm,
                             const struct realm_cluster *cluster, const char *database,
-                            const char *db_user, struct mailbox *answer_to, creds_done *done,
-                            void *owner);
+                            const char *db_user, uint64_t patience_ms, struct mailbox *answer_to,
+                            creds_done *done, void *owner);
 void creds_ask_cancel(struct creds_ask *ask);
 
-/* The server refused this login. */
+/* The server refused this login, or nobody answers where AWS said that it is. */
 void creds_reject(struct creds *c, const struct creds_login *login);
 
 /* Rows of SHOW CREDENTIALS. Control thread. */

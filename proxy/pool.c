@@ -101,7 +101,8 @@ static void explain_wait(const struct pool *p, struct err *err)
 {
     if (p->failures && p->count[POOL_BUSY] == 0) {
         *err = p->last_failure;
-        err_hint(err, "the proxy tried %u times and goes on while somebody waits", p->failures);
+        if (!err->hint[0])
+            err_hint(err, "the proxy tried %u times and goes on while somebody waits", p->failures);
         return;
     }
     err_set(err, ERR_POOL_FULL,
@@ -404,7 +405,9 @@ static void on_failed(struct server *s, const struct err *err)
     } else if (was == POOL_OPENING) {
         note_failure(p, err);
         /* Wrong credentials do not become right by waiting. */
-        if (err->code == ERR_SERVER_REJECTED || err->code == ERR_ACCESS_DENIED) refuse_line(p, err);
+        if (err->code == ERR_SERVER_REJECTED || err->code == ERR_ACCESS_DENIED ||
+            err->code == ERR_WAREHOUSE_PAUSED)
+            refuse_line(p, err);
     }
 }
 

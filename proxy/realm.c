@@ -85,7 +85,7 @@ static bool make_cluster_tls(struct making *m, struct realm_cluster *c)
     struct buf pem = { 0 };
     struct err err;
     char peer[96], setting[96];
-    if (tls->mode <= CONFIG_TLS_ALLOW || c->port == 0) return true;
+    if (tls->mode <= CONFIG_TLS_ALLOW || c->config->endpoint.is_unix) return true;
     snprintf(peer, sizeof peer, "cluster %s", c->config->name);
     snprintf(setting, sizeof setting, "clusters.%s.ca", c->config->name);
     struct tls_client_options options = {

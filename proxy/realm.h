@@ -36,8 +36,8 @@ struct realm_cluster {
     const struct config_cluster *config;
     struct budget *budget;   /* its connections, in all configurations */
     struct tls_context *tls; /* NULL: never TLS */
-    char *host;              /* or the path of a unix socket */
-    const char *tls_name;    /* what its certificate must name */
+    char *host;              /* or the path of a unix socket; NULL: AWS is asked, see places.h */
+    const char *tls_name;    /* what its certificate must name; NULL: what AWS says */
     uint16_t port;
     struct realm_login *logins; /* static credentials */
     size_t n_logins;

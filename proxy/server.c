@@ -81,10 +81,20 @@ static void do_nothing(struct server *s, const void *arg)
 void server_name(const struct server *s, char *text, size_t size)
 {
     const struct realm_cluster *c = s->target->cluster;
-    if (c->port)
+    if (s->found_host)
+        snprintf(text, size, "%s:%u", s->found_host, s->found_port);
+    else if (!c->host)
+        snprintf(text, size, "%s", c->config->name);
+    else if (c->port)
         snprintf(text, size, "%s:%u", c->host, c->port);
     else
         snprintf(text, size, "%s", c->host);
+}
+
+const char *server_tls_name(const struct server *s)
+{
+    const char *name = s->target->cluster->tls_name;
+    return name ? name : s->found_host;
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -130,6 +140,9 @@ static void do_fail(struct server *s, const void *arg)
     const struct err *err = arg;
     wheel_cancel(&s->timer);
     cancel_forget(s);
+    /* A cluster that was found by its name may be elsewhere by now. */
+    if (err->code == ERR_SERVER_UNREACHABLE && s->found_host && s->login && s->login->fetched)
+        creds_reject(s->env->shared->creds, s->login->fetched);
     login_free(s);
     s->events->on_failed(s, err);
     close_stream(s);
@@ -147,6 +160,7 @@ static void do_bury(struct server *s, const void *arg)
     stmt_shelf_fini(&s->shelf, &s->env->worker->stmts);
     buf_fini(&s->held);
     buf_fini(&s->pairs);
+    free(s->found_host);
     metrics_sub(&s->env->metrics, METRIC_servers, 1);
     s->events->on_closed(s);
 }
@@ -216,7 +230,8 @@ static void do_dial(struct server *s, const void *arg)
 static enum config_tls_mode tls_mode_of(const struct server *s)
 {
     /* Unix sockets never ask for TLS, as in libpq. */
-    return s->target->cluster->port ? s->target->cluster->config->tls.mode : CONFIG_TLS_DISABLE;
+    bool is_unix = s->target->cluster->config->endpoint.is_unix;
+    return is_unix ? CONFIG_TLS_DISABLE : s->target->cluster->config->tls.mode;
 }
 
 static void do_greet(struct server *s, const void *arg)
@@ -253,8 +268,7 @@ static void do_secure(struct server *s, const void *arg)
 {
     struct err err;
     (void)arg;
-    if (!stream_secure_client(&s->stream, s->target->cluster->tls, s->target->cluster->tls_name,
-                              &err))
+    if (!stream_secure_client(&s->stream, s->target->cluster->tls, server_tls_name(s), &err))
         server_step(s, SERVER_ON_FAILED, &err);
 }
 
@@ -523,9 +537,11 @@ static const struct stream_events stream_events = {
 static struct resolve *start_resolve(struct server *s, struct err *err)
 {
     const struct realm_cluster *c = s->target->cluster;
+    uint16_t port = s->found_host ? s->found_port : c->port;
     char host[300];
-    snprintf(host, sizeof host, "%s%s", c->port ? "" : "unix:", c->host);
-    return resolve_start(s->env->streams.uv, slice_str(host), c->port,
+    snprintf(host, sizeof host, "%s%s", port ? "" : "unix:",
+             s->found_host ? s->found_host : c->host);
+    return resolve_start(s->env->streams.uv, slice_str(host), port,
                          (uint32_t)s->target->realm->config->pool.server_connect_timeout_ms,
                          on_resolved, s, err);
 }
@@ -536,6 +552,14 @@ static void on_login_fetched(void *owner, struct creds_login *login, const struc
     struct err why;
     s->login->ask = NULL;
     s->login->fetched = login;
+    if (login && login->host) {
+        s->found_host = strdup(login->host);
+        s->found_port = login->port;
+        if (!s->found_host) {
+            server_fail(s, ERR_OUT_OF_MEMORY, "out of memory");
+            return;
+        }
+    }
     if (!err) s->login->resolve = start_resolve(s, &why);
     if (!s->login->resolve) server_step(s, SERVER_ON_FAILED, err ? err : &why);
 }
@@ -548,8 +572,10 @@ static bool start_login(struct server *s, struct err *err)
         s->login->resolve = start_resolve(s, err);
         return s->login->resolve != NULL;
     }
+    /* Before our own timer ends it all: the answer says what AWS is at. */
+    uint64_t patience_ms = t->realm->config->pool.server_connect_timeout_ms / 10 * 8;
     s->login->ask = creds_ask(s->env->shared->creds, t->realm, t->cluster, t->database, t->db_user,
-                              &s->env->worker->mailbox, on_login_fetched, s);
+                              patience_ms, &s->env->worker->mailbox, on_login_fetched, s);
     return s->login->ask || err_set(err, ERR_OUT_OF_MEMORY, "");
 }
 

@@ -90,6 +90,8 @@ struct server {
     struct settings *settings; /* what it is set to; NULL: as it began */
     struct stmt_shelf shelf;   /* prepared statements that it has under our names */
     union socket_address address;
+    char *found_host; /* where AWS says that the cluster is; NULL: the configuration says it */
+    uint16_t found_port;
     uint64_t id;
     uint64_t opened_ms, idle_since_ms, expires_ms;
     uint32_t pid, attempt;
@@ -124,6 +126,9 @@ void server_fail(struct server *s, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 const char *server_state_name(enum server_state state);
+
+/* What its certificate must name. */
+const char *server_tls_name(const struct server *s);
 
 /* "host:port" of the peer, for logs. */
 void server_name(const struct server *s, char *text, size_t size);

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { PATIENCE_MS = 30 * 1000 };
+
 struct testing {
     uv_loop_t loop;
     struct http *http;
@@ -101,11 +103,11 @@ static void run_until_answered(struct testing *t)
 static void test_keys(struct testing *t)
 {
     struct buf ignored = { 0 }, key = { 0 };
-    struct config_aws settings = aws_identity_settings(t->realm, NULL, &ignored);
+    struct config_aws settings = aws_identity_settings(t->realm->config, NULL, &ignored);
     struct err err;
     aws_identity_key(&settings, &key);
     struct aws_identity *id =
-        aws_identity_new(&t->loop, t->http, t->realm, &settings, buf_slice(&key), &err);
+        aws_identity_new(&t->loop, t->http, t->realm->config, &settings, buf_slice(&key), &err);
     for (int i = 0; id && aws_chain_place(i); i++) {
         struct aws_chain_config config = id->config;
         snprintf(t->what, sizeof t->what, "%s", aws_chain_place(i));
@@ -156,7 +158,8 @@ static void test_cluster(struct testing *t, const struct realm_cluster *cluster)
         const char *db_user = config_db_user(&config->users[i]);
         if (!comes_first(config, i)) continue;
         snprintf(t->what, sizeof t->what, "clusters.%s as %s", cluster->config->name, db_user);
-        if (creds_ask(t->creds, t->realm, cluster, "", db_user, &t->mailbox, on_login, t))
+        if (creds_ask(t->creds, t->realm, cluster, "", db_user, PATIENCE_MS, &t->mailbox, on_login,
+                      t))
             run_until_answered(t);
         /* The other sources do not ask for a user: once is enough. */
         if (cluster->config->credentials.source != CONFIG_SOURCE_IAM) return;

@@ -1,5 +1,6 @@
 #include "proxy/ops/config.h"
 
+#include "auth/redshift_credentials.h"
 #include "proxy/ops/config_table.h"
 #include "proxy/ops/file.h"
 
@@ -22,7 +23,10 @@ static void inherit(struct config *config)
         struct config_cluster *cluster = &config->clusters[i];
         struct config_aws *own = &cluster->aws;
         const struct config_aws *top = &config->aws;
-        if (!own->region) own->region = top->region;
+        /* The host name knows its region better than the top level. */
+        struct redshift_host host;
+        if (!own->region && !redshift_host_parse(slice_str(cluster->endpoint.host), &host))
+            own->region = top->region;
         if (!own->profile) own->profile = top->profile;
         if (!own->session_name) own->session_name = top->session_name;
         /* The external id belongs to the role, so the two go together. */
