@@ -65,8 +65,7 @@ static void call(struct aws_errand *e)
     struct err err = { 0 };
     bool written = aws_identity_signer(e->identity, e->service, &signer, &err) &&
                    e->kind->build(e, &signer, &request, &err);
-    bool sent =
-        written && aws_call_send(&e->call, e->identity->http, &request, on_response, e);
+    bool sent = written && aws_call_send(&e->call, e->identity->http, &request, on_response, e);
     aws_request_fini(&request);
     if (written && !sent) err_set(&err, ERR_OUT_OF_MEMORY, "");
     if (!sent) finish(e, &err, !written);

@@ -4,8 +4,9 @@
  *                   ^                                        |
  *                   +---- new keys, right clock, a pause ----+
  *
- * Throttled and failed calls are made again with backoff, as long as the identity's quota lasts; keys
- * that AWS does not take any more are searched for anew, once; a wrong clock is corrected, once.
+ * Throttled and failed calls are made again with backoff, as long as the identity's quota lasts;
+ * keys that AWS does not take any more are searched for anew, once; a wrong clock is corrected,
+ * once.
  *
  * Embedded in its owner, who may stop it at any time. Thread: the control thread's.
  */

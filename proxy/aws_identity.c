@@ -67,8 +67,7 @@ static bool read_external_id(struct aws_identity *id, const struct secret_ref *r
 /* The role session name that CloudTrail shows: what is configured, or who we are. */
 static void name_session(struct aws_identity *id, const struct config_aws *settings)
 {
-    const char *name =
-        settings->session_name ? settings->session_name : id->settings->server_id;
+    const char *name = settings->session_name ? settings->session_name : id->settings->server_id;
     size_t len = 0;
     for (; name && *name && len < 64; name++) {
         char c = *name;

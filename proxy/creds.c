@@ -10,12 +10,12 @@
 
 enum {
     LOGIN_MARGIN_MS = 60 * 1000, /* no login is begun with less left than this */
-    DENIED_MS = 30 * 1000, /* how long a refusal by AWS is remembered */
+    DENIED_MS = 30 * 1000,       /* how long a refusal by AWS is remembered */
     FAILED_FIRST_MS = 1000,
     FAILED_MAX_MS = 20 * 1000,
     CALLS_PER_S = 5,
     CALLS_BURST = 10,
-    FORGOTTEN_MS = 60 * 1000, /* what came to nothing is remembered so long, for its failures */
+    FORGOTTEN_MS = 60 * 1000,    /* what came to nothing is remembered so long, for its failures */
     SECOND_EVERY_MS = 30 * 1000, /* a refused login is replaced at most so often */
 };
 
@@ -426,9 +426,9 @@ static void add_key(const struct creds_ask *a, const struct aws_identity *id, st
     const char *name = config->credentials.cluster_identifier
                            ? config->credentials.cluster_identifier
                            : config->credentials.workgroup;
-    buf_addf(key, "%s%s\n%d\n%s\n%d\n%d\n%llu\n", id->key, config->name,
-             config->credentials.source, name ? name : "", config->endpoint.text != NULL,
-             config->autocreate, (unsigned long long)config->duration_ms);
+    buf_addf(key, "%s%s\n%d\n%s\n%d\n%d\n%llu\n", id->key, config->name, config->credentials.source,
+             name ? name : "", config->endpoint.text != NULL, config->autocreate,
+             (unsigned long long)config->duration_ms);
     for (size_t i = 0; i < config->db_groups.count; i++)
         buf_addf(key, "%s\n", config->db_groups.items[i]);
     buf_addf(key, "\n%s\n%s", a->database, a->db_user);

@@ -55,8 +55,8 @@ void creds_free(struct creds *c);
  * ERR_SERVER_REJECTED will not. */
 typedef void creds_done(void *owner, struct creds_login *login, const struct err *err);
 
-/* Asks; within `patience_ms` `done` comes by the mailbox `answer_to` (the asking thread's own), exactly once, unless
- * creds_ask_cancel comes first. NULL: out of memory, or shutting down. */
+/* Asks; within `patience_ms` `done` comes by the mailbox `answer_to` (the asking thread's own),
+ * exactly once, unless creds_ask_cancel comes first. NULL: out of memory, or shutting down. */
 struct creds_ask *creds_ask(struct creds *c, struct realm *realm,
                             const struct realm_cluster *cluster, const char *database,
                             const char *db_user, uint64_t patience_ms, struct mailbox *answer_to,

@@ -147,8 +147,8 @@ struct place *places_get(struct places *p, const struct config_cluster *cluster,
                          struct aws_identity *identity)
 {
     bool serverless = cluster->credentials.source == CONFIG_SOURCE_IAM_SERVERLESS;
-    const char *name = serverless ? cluster->credentials.workgroup
-                                  : cluster->credentials.cluster_identifier;
+    const char *name =
+        serverless ? cluster->credentials.workgroup : cluster->credentials.cluster_identifier;
     struct buf key = { 0 };
     buf_addf(&key, "%s%s\n%d\n%s", identity->key, cluster->name, serverless, name ? name : "");
     buf_add_u8(&key, 0);

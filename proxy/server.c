@@ -539,8 +539,8 @@ static struct resolve *start_resolve(struct server *s, struct err *err)
     const struct realm_cluster *c = s->target->cluster;
     uint16_t port = s->found_host ? s->found_port : c->port;
     char host[300];
-    snprintf(host, sizeof host, "%s%s", port ? "" : "unix:",
-             s->found_host ? s->found_host : c->host);
+    snprintf(host, sizeof host, "%s%s",
+             port ? "" : "unix:", s->found_host ? s->found_host : c->host);
     return resolve_start(s->env->streams.uv, slice_str(host), port,
                          (uint32_t)s->target->realm->config->pool.server_connect_timeout_ms,
                          on_resolved, s, err);

@@ -17,16 +17,18 @@ static struct slice directory_of(const char *path)
 }
 
 /* A cluster's own AWS settings, where absent, are the top level's; `ca` has two places. */
-static void inherit(struct config *config)
+static void inherit(struct config_loaded *loaded)
 {
+    struct config *config = &loaded->config;
     for (size_t i = 0; i < config->n_clusters; i++) {
         struct config_cluster *cluster = &config->clusters[i];
         struct config_aws *own = &cluster->aws;
         const struct config_aws *top = &config->aws;
         /* The host name knows its region better than the top level. */
         struct redshift_host host;
-        if (!own->region && !redshift_host_parse(slice_str(cluster->endpoint.host), &host))
-            own->region = top->region;
+        if (!own->region && redshift_host_parse(slice_str(cluster->endpoint.host), &host))
+            own->region = config_copy(&loaded->arena, host.region);
+        if (!own->region) own->region = top->region;
         if (!own->profile) own->profile = top->profile;
         if (!own->session_name) own->session_name = top->session_name;
         /* The external id belongs to the role, so the two go together. */
@@ -90,7 +92,7 @@ struct config *config_parse(struct slice text, const struct config_world *world,
         for (size_t i = 0; i < config->n_listen; i++) choose_tls_mode(&config->listen[i].tls, doc);
         choose_tls_mode(&config->admin.tls, doc);
         config_check(config, doc, world, problems);
-        inherit(config);
+        inherit(loaded);
     }
     json_free(doc);
     problems_sort(problems);

@@ -238,8 +238,8 @@ static void check_credentials(const struct check *c, const struct config_cluster
         error(c, line, "source \"%s\" needs a cluster_identifier", source);
     if (is_serverless && !credentials->workgroup)
         error(c, line, "source \"%s\" needs a workgroup", source);
-    bool is_findable = (is_iam && credentials->cluster_identifier) ||
-                       (is_serverless && credentials->workgroup);
+    bool is_findable =
+        (is_iam && credentials->cluster_identifier) || (is_serverless && credentials->workgroup);
     if (!cluster->endpoint.text && !written(c, cluster, "endpoint") && !is_findable)
         error(c, cluster->line, "clusters.%s: endpoint is missing", cluster->name);
     if (is_static && credentials->users.count == 0)
