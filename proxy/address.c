@@ -5,28 +5,36 @@
 #include <stdio.h>
 #include <string.h>
 
+struct address address_v4(const void *bytes, uint16_t port)
+{
+    struct address a = { .family = ADDRESS_V4, .port = port };
+    memcpy(a.bytes, bytes, 4);
+    return a;
+}
+
+struct address address_v6(const void *bytes, uint16_t port)
+{
+    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+    struct address a = { .family = ADDRESS_V6, .port = port };
+    if (memcmp(bytes, mapped, sizeof mapped) == 0)
+        return address_v4((const char *)bytes + 12, port);
+    memcpy(a.bytes, bytes, 16);
+    return a;
+}
+
 struct address address_of(const struct sockaddr *sa)
 {
-    struct address a = { .family = ADDRESS_UNIX };
     if (sa->sa_family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, sa, sizeof in);
-        a.family = ADDRESS_V4;
-        a.port = ntohs(in.sin_port);
-        memcpy(a.bytes, &in.sin_addr, 4);
-    } else if (sa->sa_family == AF_INET6) {
+        return address_v4(&in.sin_addr, ntohs(in.sin_port));
+    }
+    if (sa->sa_family == AF_INET6) {
         struct sockaddr_in6 in6;
         memcpy(&in6, sa, sizeof in6);
-        a.port = ntohs(in6.sin6_port);
-        if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr)) {
-            a.family = ADDRESS_V4;
-            memcpy(a.bytes, (const char *)&in6.sin6_addr + 12, 4);
-        } else {
-            a.family = ADDRESS_V6;
-            memcpy(a.bytes, &in6.sin6_addr, 16);
-        }
+        return address_v6(&in6.sin6_addr, ntohs(in6.sin6_port));
     }
-    return a;
+    return (struct address){ .family = ADDRESS_UNIX };
 }
 
 const char *address_text(const struct address *a, char text[ADDRESS_TEXT_MAX])

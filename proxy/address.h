@@ -19,7 +19,9 @@ struct address {
 
 enum { ADDRESS_TEXT_MAX = 64 };
 
-/* An IPv4-mapped IPv6 address becomes IPv4. */
+/* From 4 and 16 bytes in network order. An IPv4-mapped IPv6 address becomes IPv4. */
+struct address address_v4(const void *bytes, uint16_t port);
+struct address address_v6(const void *bytes, uint16_t port);
 struct address address_of(const struct sockaddr *sa);
 
 /* "10.0.0.1:5000", "[::1]:5000", "unix"; returns `text`. */

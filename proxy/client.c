@@ -7,6 +7,7 @@
 #include "protocol/wire.h"
 #include "proxy/iam_door.h"
 #include "proxy/io/offload.h"
+#include "proxy/io/proxy_header.h"
 #include "proxy/random.h"
 #include "proxy/realm.h"
 #include "proxy/shared.h"
@@ -55,8 +56,8 @@ const char *client_state_name(enum client_state state) { return state_names[stat
 
 typedef void action(struct client *c, void *arg);
 
-static action do_nothing, do_answer_ssl, do_answer_gss, do_secure, do_secure_directly, do_cancel,
-    do_log_in, do_check_proof, do_join, do_say_why, do_hang_up;
+static action do_nothing, do_take_address, do_answer_ssl, do_answer_gss, do_secure,
+    do_secure_directly, do_cancel, do_log_in, do_check_proof, do_join, do_say_why, do_hang_up;
 
 static const struct row {
     action *act;
@@ -177,14 +178,58 @@ void client_violation(struct client *c, const char *what)
     client_refuse(c, &err);
 }
 
+static void drop(struct client *c, const char *event, const char *why)
+{
+    char from[ADDRESS_TEXT_MAX];
+    log_event(c->env->log, LOG_INFO, event, LOG_U64("conn", c->id),
+              LOG_TEXT("from", address_text(&c->address, from)), LOG_TEXT("why", why), LOG_END);
+    client_step(c, CLIENT_ON_GONE, NULL);
+}
+
 /* Before the startup packet there is nobody who would understand an error message. */
 static void drop_silently(struct client *c, const char *why)
 {
-    char from[ADDRESS_TEXT_MAX];
     metrics_add(&c->env->metrics, METRIC_protocol_violations, 1);
-    log_event(c->env->log, LOG_INFO, "client.dropped", LOG_U64("conn", c->id),
-              LOG_TEXT("from", address_text(&c->address, from)), LOG_TEXT("why", why), LOG_END);
-    client_step(c, CLIENT_ON_GONE, NULL);
+    drop(c, "client.dropped", why);
+}
+
+/* ---- behind a load balancer ----------------------------------------------------------------- */
+
+static void do_take_address(struct client *c, void *arg)
+{
+    const struct proxy_header *header = arg;
+    /* The load balancer itself, looking whether we are well. It may not log in unless a rule says
+     * so, and that is asked later. */
+    if (header->result == PROXY_HEADER_LOCAL) return;
+    c->address = header->is_v6 ? address_v6(header->address, header->port)
+                               : address_v4(header->address, header->port);
+    if (realm_lets_in(c->realm, &c->address)) return;
+    metrics_add(&c->env->metrics, METRIC_clients_turned_away, 1);
+    drop(c, "client.turned_away", "no access rule");
+}
+
+static unsigned headers_wanted(const struct client *c)
+{
+    switch (c->realm->config->listen[c->listen].proxy_protocol) {
+    case CONFIG_PROXY_V1: return PROXY_HEADER_V1;
+    case CONFIG_PROXY_V2: return PROXY_HEADER_V2;
+    case CONFIG_PROXY_ANY: return PROXY_HEADER_V1 | PROXY_HEADER_V2;
+    default: return 0;
+    }
+}
+
+/* False when more bytes are needed, or none. */
+static bool take_header(struct client *c, struct slice *in)
+{
+    struct proxy_header header = proxy_header_read(*in, headers_wanted(c));
+    if (header.result == PROXY_HEADER_MORE) return false;
+    if (header.result == PROXY_HEADER_BAD) {
+        drop_silently(c, "no PROXY header, or not of the version that proxy_protocol names");
+        return false;
+    }
+    *in = slice_after(*in, header.size);
+    client_step(c, CLIENT_ON_HEADER, &header);
+    return true;
 }
 
 /* ---- TLS ------------------------------------------------------------------------------------ */
@@ -693,6 +738,7 @@ static void feed_login(struct client *c, struct slice *in)
     for (;;) {
         bool more;
         switch ((enum client_state)c->state) {
+        case CLIENT_FRONTED: more = take_header(c, in); break;
         case CLIENT_ACCEPTED:
         case CLIENT_SECURED: more = take_packet(c, in); break;
         /* What comes while a proof is being judged waits: some drivers flush behind it. */
@@ -782,7 +828,7 @@ static void on_login_timeout(struct wheel_node *node)
         client_step(c, CLIENT_ON_GONE, NULL);
         return;
     }
-    if (c->state == CLIENT_ACCEPTED || c->state == CLIENT_SECURING) {
+    if (c->state <= CLIENT_SECURING) {
         drop_silently(c, "login timeout");
         return;
     }
@@ -845,7 +891,6 @@ bool client_open(struct client *c, struct env *env, const struct client_events *
     c->listen = listen;
     c->id = id;
     c->opened_ms = env_now_ms(env);
-    c->state = CLIENT_ACCEPTED;
     list_init(&c->node);
     wheel_node_init(&c->timer, on_login_timeout);
     c->login = calloc(1, sizeof *c->login);
@@ -854,6 +899,7 @@ bool client_open(struct client *c, struct env *env, const struct client_events *
         return false;
     }
     c->realm = realm_ref(env->realm);
+    c->state = headers_wanted(c) ? CLIENT_FRONTED : CLIENT_ACCEPTED;
     metrics_add(&env->metrics, METRIC_clients, 1);
     wheel_set(&env->streams.wheel, &c->timer, c->realm->config->limits.login_timeout_ms);
     if (!stream_open(&c->stream, &env->streams, &stream_events, fd, &err))

@@ -18,10 +18,12 @@
 #include "proxy/env.h"
 
 #define CLIENT_STATE_LIST(X)                                                                       \
+    X(FRONTED)                                                                                     \
     X(ACCEPTED)                                                                                    \
     X(SECURING) X(SECURED) X(PROVING) X(JOINING) X(READY) X(WAITING) X(ACTIVE) X(LEAVING) X(CLOSED)
 
 #define CLIENT_EVENT_LIST(X)                                                                       \
+    X(HEADER)                                                                                      \
     X(SSL_REQUEST)                                                                                 \
     X(GSS_REQUEST)                                                                                 \
     X(DIRECT_TLS)                                                                                  \

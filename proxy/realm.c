@@ -44,9 +44,33 @@ static bool key_source(struct making *m, const struct secret_ref *ref, struct tl
     return true;
 }
 
+int realm_listen_at(const struct realm *r, const char *address)
+{
+    for (size_t i = 0; i < r->config->n_listen; i++)
+        if (strcmp(r->config->listen[i].address.text, address) == 0) return (int)i;
+    return -1;
+}
+
 static const struct tls_context *previous_listen_tls(const struct making *m, size_t i)
 {
-    return m->previous && i < m->previous->config->n_listen ? m->previous->listens[i].tls : NULL;
+    const char *address = m->realm->config->listen[i].address.text;
+    int before = m->previous ? realm_listen_at(m->previous, address) : -1;
+    return before < 0 ? NULL : m->previous->listens[before].tls;
+}
+
+/* Sockets are opened at the start and stay: each still needs to know what is asked of its clients.
+ */
+static bool keeps_listeners(struct making *m)
+{
+    bool ok = true;
+    for (size_t i = 0; m->previous && i < m->previous->config->n_listen; i++) {
+        const char *address = m->previous->config->listen[i].address.text;
+        if (realm_listen_at(m->realm, address) >= 0) continue;
+        problem_error(m->problems, 0, "listen: %s is gone; restart to stop listening there",
+                      address);
+        ok = false;
+    }
+    return ok;
 }
 
 static bool make_listen(struct making *m, size_t i)
@@ -303,6 +327,40 @@ static bool make_access(struct making *m)
     return ok;
 }
 
+/* Whose PROXY header is believed. A Unix socket's file permissions say who may come by it. */
+static bool make_fronts(struct making *m, size_t i)
+{
+    const struct config_listen *listen = &m->realm->config->listen[i];
+    struct slice *networks, everybody = slice_str("*"), unix_socket = slice_str("unix");
+    struct err err;
+    if (listen->proxy_protocol == CONFIG_PROXY_OFF) return true;
+    struct access *fronts = m->realm->listens[i].fronts = access_new();
+    networks = slices_of(&listen->proxy_from);
+    struct access_setup setup = {
+        .from = listen->address.is_unix ? &unix_socket : networks,
+        .from_count = listen->address.is_unix ? 1
+                      : networks              ? (uint32_t)listen->proxy_from.count
+                                              : 0,
+        .users = &everybody,
+        .user_count = 1,
+    };
+    bool ok = fronts && access_add(fronts, &setup, &err);
+    if (!fronts)
+        no_memory(m);
+    else if (!ok)
+        problem_error(m->problems, listen->line, "%s", err.message);
+    free(networks);
+    return ok;
+}
+
+const char *realm_turns_away(const struct realm *r, uint16_t listen, const struct address *from)
+{
+    struct access_question q = { .family = from->family, .bytes = from->bytes };
+    const struct access *fronts = r->listens[listen].fronts;
+    if (!fronts) return realm_lets_in(r, from) ? NULL : "no access rule";
+    return access_admits(fronts, &q) ? NULL : "no load balancer of proxy_from";
+}
+
 bool realm_lets_in(const struct realm *r, const struct address *from)
 {
     struct access_question q = { .family = from->family, .bytes = from->bytes };
@@ -356,8 +414,11 @@ static bool make_all(struct making *m)
     m->realm->roles = calloc(config->n_roles, sizeof *m->realm->roles);
     if (!m->realm->listens || !m->realm->clusters || !m->realm->roles) return no_memory(m);
     bool ok = true;
-    for (size_t i = 0; i < config->n_listen; i++)
+    for (size_t i = 0; i < config->n_listen; i++) {
         ok &= make_listen(m, i) || !config->listen[i].tls.certificate;
+        ok &= make_fronts(m, i);
+    }
+    ok &= keeps_listeners(m);
     for (size_t i = 0; i < config->n_clusters; i++) ok &= make_cluster(m, i);
     for (size_t i = 0; i < config->n_roles; i++) ok &= make_role(m, i);
     ok &= make_users(m);
@@ -397,8 +458,10 @@ struct realm *realm_ref(struct realm *r)
 void realm_unref(struct realm *r)
 {
     if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1) return;
-    for (size_t i = 0; r->listens && i < r->config->n_listen; i++)
+    for (size_t i = 0; r->listens && i < r->config->n_listen; i++) {
         tls_context_unref(r->listens[i].tls);
+        access_free(r->listens[i].fronts);
+    }
     for (size_t i = 0; r->clusters && i < r->config->n_clusters; i++) {
         struct realm_cluster *c = &r->clusters[i];
         for (size_t u = 0; u < c->n_logins; u++) secret_free(c->logins[u].password);

@@ -25,6 +25,8 @@ struct shared;
 
 struct realm_listen {
     struct tls_context *tls; /* NULL: plain only */
+    struct access *fronts;   /* load balancers that say who the client is; NULL: clients come
+                                themselves */
 };
 
 struct realm_login {
@@ -72,6 +74,13 @@ void realm_unref(struct realm *r);
 
 /* Could anybody from this address enter at all, with or without TLS? */
 bool realm_lets_in(const struct realm *r, const struct address *from);
+
+/* The listener with that address, as the configuration writes it; -1: none. While the process lives
+ * no configuration is without one that was opened at the start, but their order may change. */
+int realm_listen_at(const struct realm *r, const char *address);
+
+/* Why a connection from there to that listener is not even read; NULL: it is. */
+const char *realm_turns_away(const struct realm *r, uint16_t listen, const struct address *from);
 
 /* NULL: no such role. */
 const struct realm_role *realm_role(const struct realm *r, const char *name);

@@ -393,6 +393,7 @@ void session_refuse(struct session *s, const struct err *err)
 bool session_is_idle(const struct session *s)
 {
     switch ((enum client_state)s->client.state) {
+    case CLIENT_FRONTED:
     case CLIENT_ACCEPTED:
     case CLIENT_SECURED:
     case CLIENT_READY: return s->client.held.len == 0;

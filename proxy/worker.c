@@ -67,13 +67,13 @@ static void on_accept(struct listen *l, int fd, const union socket_address *peer
     struct worker_listener *listener = list_item(l, struct worker_listener, listen);
     struct env *env = &listener->worker->env;
     struct address from = address_of(&peer->any);
-    if (!realm_lets_in(env->realm, &from)) {
+    const char *why = realm_turns_away(env->realm, listener->index, &from);
+    if (why) {
         /* Nobody from there may enter: no byte is read, and none is written. */
         char text[ADDRESS_TEXT_MAX];
         metrics_add(&env->metrics, METRIC_clients_turned_away, 1);
         log_event(env->log, LOG_INFO, "client.turned_away",
-                  LOG_TEXT("from", address_text(&from, text)), LOG_TEXT("why", "no access rule"),
-                  LOG_END);
+                  LOG_TEXT("from", address_text(&from, text)), LOG_TEXT("why", why), LOG_END);
         close(fd);
         return;
     }
@@ -277,6 +277,11 @@ static void reload(struct worker *w, struct realm *realm)
 {
     struct realm *before = w->env.realm;
     w->env.realm = realm;
+    for (size_t i = 0; i < w->n_listeners; i++) {
+        struct worker_listener *l = &w->listeners[i];
+        const char *address = before->config->listen[l->index].address.text;
+        l->index = (uint16_t)realm_listen_at(realm, address);
+    }
     uint32_t at = 0;
     struct pool *p;
     while ((p = map_next(&w->pools, &at))) pool_retune(p, realm, &realm->config->pool);

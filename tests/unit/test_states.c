@@ -53,7 +53,7 @@ static void clients_begin_and_end(void **state)
 {
     (void)state;
     static const char *const names[] = { CLIENT_STATE_LIST(NAME) };
-    walk(client_rows, n_client_rows, names, CLIENT_STATES, CLIENT_ACCEPTED, CLIENT_CLOSED);
+    walk(client_rows, n_client_rows, names, CLIENT_STATES, CLIENT_FRONTED, CLIENT_CLOSED);
 }
 
 static void servers_begin_and_end(void **state)
