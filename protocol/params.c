@@ -51,6 +51,12 @@ bool params_set(struct params *p, struct slice wanted, struct slice wanted_value
     return true;
 }
 
+bool params_is_utf8(struct slice encoding)
+{
+    return slice_is_nocase(encoding, "UTF8") || slice_is_nocase(encoding, "UTF-8") ||
+           slice_is_nocase(encoding, "UNICODE");
+}
+
 struct slice params_shown(struct slice name, struct slice value)
 {
     if (slice_is_nocase(name, "client_encoding") && slice_is_nocase(value, "UNICODE"))

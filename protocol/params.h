@@ -30,6 +30,9 @@ bool params_next(const struct params *p, uint32_t *at, struct slice *name, struc
 /* The value as clients are to see it. */
 struct slice params_shown(struct slice name, struct slice value);
 
+/* Whether a value of client_encoding means UTF-8. */
+bool params_is_utf8(struct slice encoding);
+
 /* Appends one ParameterStatus message for each pair, as clients are to see them. */
 void params_replay(const struct params *p, struct buf *out);
 

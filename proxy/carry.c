@@ -4,6 +4,7 @@
 #include "protocol/frontend.h"
 #include "protocol/sql_lex.h"
 #include "protocol/startup.h"
+#include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/prepared.h"
 #include "proxy/worker.h"
@@ -67,6 +68,9 @@ bool carry_begin(struct session *s, struct slice pairs, struct err *err)
     while (n < PAIRS_MAX && params_next(&as_params, &at, &wanted[n].name, &wanted[n].value)) n++;
     s->startup = settings_from_startup(table_of(s), wanted, n, backslash_escapes(s), err);
     if (!s->startup) return false;
+    const struct realm_role *role = s->restricted ? judge_role(s) : NULL;
+    const struct slice path = slice_str(role ? role->config->search_path : NULL);
+    if (path.len && !want(s, "search_path", path, err)) return false;
     if (s->query_group.len && !want(s, "query_group", s->query_group, err)) return false;
     if (s->pool->settings.application_name_add_host && !name_the_host(s, err)) return false;
     s->settings = settings_ref(s->startup);
@@ -92,21 +96,21 @@ static struct settings *settings_of(const struct server *server)
     return server->settings ? server->settings : settings_none(server->env->worker->settings);
 }
 
-static bool send_settings(struct server *server, struct settings *to, struct outbox *out)
+static bool send_settings(struct server *server, struct settings *to, struct upstream *out)
 {
     struct buf sql = { 0 }, message = { 0 };
     settings_diff_sql(settings_of(server), to, &sql);
     frontend_query(&message, buf_slice(&sql));
     bool ok = !sql.failed && !message.failed &&
               txn_sent(&server->txn, FRONTEND_QUERY, TXN_SWALLOW | TXN_SWALLOW_ERROR, CARRY_TAG, 0);
-    if (ok) outbox_copy(out, buf_slice(&message));
-    if (ok && message.len > OUTBOX_SCRATCH_BYTES) outbox_flush(out);
+    if (ok) upstream_say(out, buf_slice(&message));
+    if (ok && message.len > OUTBOX_SCRATCH_BYTES) upstream_flush(out);
     buf_fini(&sql);
     buf_fini(&message);
     return ok;
 }
 
-void carry_attach(struct session *s, struct outbox *out)
+void carry_attach(struct session *s, struct upstream *out)
 {
     if (!s->settings) return;
     replace(&s->server_next, settings_ref(settings_of(s->server)));
@@ -173,10 +177,10 @@ void carry_settled(struct session *s)
         return;
     }
     /* Once more with fewer. */
-    struct outbox *out = &s->client.env->worker->to_server;
-    outbox_begin(out, &server->stream);
+    struct upstream *out = &s->client.env->worker->to_server;
+    upstream_begin(out, &server->stream);
     carry_attach(s, out);
-    outbox_flush(out);
+    upstream_flush(out);
     if (!s->settling) s->resume = true;
 }
 
@@ -184,10 +188,10 @@ bool carry_reset(struct server *server)
 {
     struct settings *none = settings_none(server->env->worker->settings);
     if (!server->settings || server->settings == none) return false;
-    struct outbox *out = &server->env->worker->to_server;
-    outbox_begin(out, &server->stream);
+    struct upstream *out = &server->env->worker->to_server;
+    upstream_begin(out, &server->stream);
     bool sent = send_settings(server, none, out);
-    outbox_flush(out);
+    upstream_flush(out);
     replace(&server->settings, NULL);
     return sent;
 }
@@ -245,7 +249,7 @@ static void apply_setting(struct session *s, const struct sql_act *act)
     if (next) replace(&s->server_next, next);
 }
 
-static void apply(struct session *s, const struct sql_act *act, struct slice text)
+static void apply(struct session *s, const struct sql_act *act)
 {
     char name[SQL_NAME_BYTES + 1];
     switch ((enum sql_act_kind)act->kind) {
@@ -255,13 +259,18 @@ static void apply(struct session *s, const struct sql_act *act, struct slice tex
     case SQL_ACT_RESET_ALL: apply_setting(s, act); break;
     case SQL_ACT_PREPARE:
         pin(s, "PREPARE");
-        prepared_by_sql(s, slice_of(name, sql_token_name(act->name, name, sizeof name)), text);
+        prepared_by_sql(s, slice_of(name, sql_token_name(act->name, name, sizeof name)), act);
         break;
     case SQL_ACT_EXECUTE:
         if (!s->pinned) pin(s, "EXECUTE");
         break;
     case SQL_ACT_DEALLOCATE:
         prepared_deallocate(s, slice_of(name, sql_token_name(act->name, name, sizeof name)));
+        break;
+    case SQL_ACT_DEALLOCATE_ALL:
+        /* Those that we brought there are gone, too. */
+        prepared_forget_all(s);
+        stmt_shelf_doubt(&s->server->shelf);
         break;
     case SQL_ACT_DISCARD: apply_setting(s, act); break;
     case SQL_ACT_ROLLBACK_TO:
@@ -309,6 +318,13 @@ static bool changes_settings(const struct sql_effects *e)
     return false;
 }
 
+static bool prepares(const struct sql_effects *e)
+{
+    for (uint32_t i = 0; i < e->act_count; i++)
+        if (e->acts[i].kind == SQL_ACT_PREPARE) return true;
+    return false;
+}
+
 /* In session mode only what is left behind matters. */
 static void note(struct session *s, const struct sql_effects *e)
 {
@@ -334,11 +350,12 @@ enum take carry_query(struct session *s, struct slice text, bool more)
     if (s->restricted && (e.effects & SQL_EFFECT_CURSOR)) note_cursors(s, text);
     /* Whether a setting came to hold is known from the answer, if nothing else is being answered.
      */
-    if (changes_settings(&e) && s->server->txn.count) return TAKE_WAIT;
+    if ((changes_settings(&e) || (s->restricted && prepares(&e))) && s->server->txn.count)
+        return TAKE_WAIT;
     if (e.statements == 1 && e.act_count == 1 && answers_deallocate(s, &e.acts[0]))
         return TAKE_DROP;
     pin_for(s, e.effects);
-    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i], text);
+    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i]);
     return TAKE_SEND;
 }
 
@@ -354,9 +371,10 @@ void carry_bind(struct session *s, struct slice text, uint32_t effects)
     struct sql_effects e;
     if (effects == 0) return;
     pin_for(s, effects);
+    if (s->restricted && (effects & SQL_EFFECT_CURSOR)) note_cursors(s, text);
     if (!(effects & (SQL_EFFECT_SETTING | SQL_EFFECT_PREPARED | SQL_EFFECT_DISCARD))) return;
     sql_effects(text, false, &e);
-    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i], text);
+    for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i]);
 }
 
 void carry_discard(struct session *s)
@@ -383,6 +401,7 @@ void carry_tag(struct session *s, struct slice tag) { s->rolled_back = slice_is(
 void carry_failed(struct session *s, struct slice sqlstate)
 {
     s->change_failed |= s->changing;
+    s->prepare_failed |= s->preparing;
     /* A text that cannot be parsed is not run at all, not even its first statement: whatever we
      * could not read in it has done nothing. (PostgreSQL parses a whole Query before it runs any.)
      */
@@ -413,7 +432,11 @@ void carry_ready(struct session *s)
 {
     const struct txn *t = &s->server->txn;
     s->pin_is_fresh = false;
-    if (t->status == TXN_IDLE && s->cursors.len) buf_fini(&s->cursors);
+    if (t->status == TXN_IDLE && t->owed_ready == 0 && s->cursors.len) buf_fini(&s->cursors);
+    if (s->preparing && t->owed_ready == 0) {
+        prepared_settle(s, !s->prepare_failed);
+        s->preparing = s->prepare_failed = false;
+    }
     if (!s->changing) return;
     if (s->change_cycles < UINT8_MAX) s->change_cycles++;
     if (t->status == TXN_IDLE && t->owed_ready == 0) finish_change(s);

@@ -27,7 +27,7 @@ void carry_end(struct session *s);
 
 /* The session has just got its server: what differs is put into `out`, and the session is
  * `settling` until the answer is there. */
-void carry_attach(struct session *s, struct outbox *out);
+void carry_attach(struct session *s, struct upstream *out);
 
 /* A statement is about to be sent. SEND; WAIT: not before the server owes nothing; DROP: it was
  * about our own books, and is answered. */

@@ -1,8 +1,11 @@
 #include "proxy/judge.h"
 
 #include "auth/grants.h"
+#include "protocol/frontend.h"
 #include "protocol/sql_normal.h"
+#include "proxy/local.h"
 #include "proxy/ops/audit.h"
+#include "proxy/prepared.h"
 #include "proxy/shared.h"
 #include "proxy/worker.h"
 
@@ -24,12 +27,60 @@ bool judge_is_restricted(struct session *s)
     return !role || !grants_is_unrestricted(role->grants);
 }
 
+static const char *path_of(const struct realm_role *role)
+{
+    const char *path = role ? role->config->search_path : NULL;
+    return path ? path : "";
+}
+
+bool judge_goes_on(struct session *s)
+{
+    struct err err;
+    const struct client *c = &s->client;
+    const struct realm_role *before = realm_role(c->realm, s->role_name), *now = judge_role(s);
+    const struct user *user = users_find(c->env->realm->users, c->user->name);
+    const bool is_same_role = user && slice_is(user->role, s->role_name) && now;
+    /* A search path is set on servers at login, and names are judged by it. */
+    if (is_same_role && (grants_is_unrestricted(now->grants) ||
+                         (s->restricted && strcmp(path_of(before), path_of(now)) == 0)))
+        return true;
+    err_set(&err, ERR_TERMINATED, "what this user may do has changed");
+    err_hint(&err, "connect again");
+    client_refuse(&s->client, &err);
+    return false;
+}
+
+/* ---- the question --------------------------------------------------------------------------- */
+
+static bool is_observed(const struct realm_role *role)
+{
+    return role->config->observe.until_s > (uint64_t)time(NULL);
+}
+
+bool judge_only_observes(struct session *s)
+{
+    const struct realm_role *role = judge_role(s);
+    return role && is_observed(role);
+}
+
+/* A statement that was judged under older rules: nothing new is sent, so nothing is recorded. */
+static bool is_still_allowed(struct session *s, struct slice text, uint64_t *generation)
+{
+    const struct realm_role *role = judge_role(s);
+    struct verdict verdict;
+    if (!role) return false;
+    if (*generation == grants_generation(role->grants)) return true;
+    if (!grants_decide(role->grants, NULL, text, &verdict) && !is_observed(role)) return false;
+    *generation = grants_generation(role->grants);
+    return true;
+}
+
 static bool is_prepared(void *context, struct slice name)
 {
     struct session *s = context;
-    struct err err;
     struct stmt_entry *entry = s->book ? stmt_book_find(s->book, name) : NULL;
-    return entry && entry->by_sql && judge_again(s, entry->stmt->text, &entry->generation, &err);
+    return entry && entry->by_sql && entry->confirmed &&
+           is_still_allowed(s, entry->stmt->text, &entry->generation);
 }
 
 static bool is_cursor(void *context, struct slice name)
@@ -44,10 +95,16 @@ static bool is_cursor(void *context, struct slice name)
     return false;
 }
 
-static bool is_observed(const struct realm_role *role)
+static bool decide(struct session *s, const struct realm_role *role, struct slice text,
+                   struct verdict *verdict)
 {
-    return role->config->observe.until_s > (uint64_t)time(NULL);
+    const struct grants_session known = { .context = s,
+                                          .is_prepared = is_prepared,
+                                          .is_cursor = is_cursor };
+    return grants_decide(role->grants, &known, text, verdict);
 }
+
+/* ---- recording ------------------------------------------------------------------------------ */
 
 static void log_refusal(struct session *s, const char *event, const char *decision,
                         const struct verdict *v)
@@ -70,6 +127,7 @@ static bool record(struct session *s, enum audit_decision decision, const char *
         .who = { .conn = s->client.id,
                  .user = s->client.user->name,
                  .role = s->role_name,
+                 .identity = client_identity(&s->client),
                  .from = address_text(&s->client.address, from),
                  .database = s->pool->target.database },
         .decision = decision,
@@ -142,66 +200,184 @@ static bool record_allowed(struct session *s, const struct verdict *v, struct er
     return refuse_unrecorded(decision, err);
 }
 
-bool judge_statement(struct session *s, struct slice text, struct err *err)
+/* What would be refused, but for the trial. */
+static bool record_observed(struct session *s, const struct realm_role *role,
+                            const struct verdict *v, struct err *err)
 {
-    const struct realm_role *role = judge_role(s);
-    struct grants_session known = { .context = s,
-                                    .is_prepared = is_prepared,
-                                    .is_cursor = is_cursor };
-    struct verdict verdict;
     char decision[24];
-    if (!role) return err_set(err, ERR_DENIED, "the role \"%s\" is gone", s->role_name);
-    if (grants_decide(role->grants, &known, text, &verdict))
-        return record_allowed(s, &verdict, err);
-    if (is_observed(role) && s->recorded) return true;
+    struct err would;
+    if (s->recorded) return true;
     name_decision(s, decision);
-    if (is_observed(role)) {
-        metrics_add(&s->client.env->metrics, METRIC_observed, 1);
-        log_refusal(s, "policy.would_deny", decision, &verdict);
-        struct err would;
-        grants_explain(role->grants, &verdict, &would);
-        remember(s, decision, &verdict, &would, true);
-        return record(s, AUDIT_OBSERVE, decision, &verdict) || refuse_unrecorded(decision, err);
-    }
+    metrics_add(&s->client.env->metrics, METRIC_observed, 1);
+    log_refusal(s, "policy.would_deny", decision, v);
+    grants_explain(role->grants, v, &would);
+    remember(s, decision, v, &would, true);
+    return record(s, AUDIT_OBSERVE, decision, v) || refuse_unrecorded(decision, err);
+}
+
+/* Into the log, the audit record, the metrics, and `err`, which says what was refused by now. */
+static void record_refused(struct session *s, const struct verdict *v, struct err *err)
+{
+    char decision[24];
+    name_decision(s, decision);
     metrics_add(&s->client.env->metrics, METRIC_denied, 1);
-    log_refusal(s, "policy.denied", decision, &verdict);
-    record(s, AUDIT_DENY, decision, &verdict);
-    grants_explain(role->grants, &verdict, err);
-    remember(s, decision, &verdict, err, false);
+    log_refusal(s, "policy.denied", decision, v);
+    remember(s, decision, v, err, false);
+    record(s, AUDIT_DENY, decision, v);
     if (!err->detail[0])
         err_detail(err, "decision %s", decision);
     else
         snprintf(err->detail + strlen(err->detail), sizeof err->detail - strlen(err->detail),
                  "; decision %s", decision);
-    return false;
+}
+
+/* ---- messages ------------------------------------------------------------------------------- */
+
+/* What is known of a message that is to be judged. */
+struct question {
+    const struct piece *piece;
+    struct slice text;
+    uint64_t *generation; /* of a kept statement, judged before; else NULL */
+    bool executes;        /* now, not only later */
+};
+
+static enum take refuse(struct session *s, const struct question *q, const struct verdict *v,
+                        struct err *err, struct upstream *out)
+{
+    if (local_must_wait(s, q->piece->type)) return TAKE_WAIT;
+    record_refused(s, v, err);
+    return local_refuse(s, q->piece->type, err, out);
+}
+
+static enum take judge_text(struct session *s, const struct question *q, struct upstream *out)
+{
+    const struct realm_role *role = judge_role(s);
+    struct verdict verdict;
+    struct err err;
+    if (!role) {
+        err_set(&err, ERR_DENIED, "the role \"%s\" is gone", s->role_name);
+        return local_refuse(s, q->piece->type, &err, out);
+    }
+    const bool records = q->executes && audit_wants_all(s->client.env->shared->audit);
+    if (q->generation && *q->generation == grants_generation(role->grants) && !records)
+        return TAKE_SEND;
+    const bool allowed = decide(s, role, q->text, &verdict);
+    if (!allowed && !is_observed(role)) {
+        grants_explain(role->grants, &verdict, &err);
+        return refuse(s, q, &verdict, &err, out);
+    }
+    const bool recorded = !allowed      ? record_observed(s, role, &verdict, &err)
+                          : q->executes ? record_allowed(s, &verdict, &err)
+                                        : true;
+    if (!recorded) return local_refuse(s, q->piece->type, &err, out);
+    if (q->generation) *q->generation = grants_generation(role->grants);
+    return TAKE_SEND;
+}
+
+/* FunctionCall runs a function by number. */
+static enum take refuse_call(struct session *s, const struct question *q, struct upstream *out)
+{
+    const struct verdict verdict = { .reason = GRANTS_FUNCTION };
+    struct err err;
+    err_set(&err, ERR_DENIED,
+            "permission denied by proxy: function calls by number are not allowed");
+    err_hint(&err, "call the function in a SELECT");
+    return refuse(s, q, &verdict, &err, out);
+}
+
+/* Its head is all there is of it here. */
+static enum take refuse_size(struct session *s, const struct question *q, struct upstream *out)
+{
+    const struct verdict verdict = { .reason = GRANTS_SIZE };
+    struct err err;
+    err_set(&err, ERR_TOO_LARGE, "statement longer than %llu bytes",
+            (unsigned long long)s->client.realm->config->limits.statement_bytes);
+    err_hint(&err, "use COPY");
+    return refuse(s, q, &verdict, &err, out);
+}
+
+/* Of a statement that is kept: by name, or the unnamed one. One that is not there was never judged.
+ */
+static enum take judge_kept(struct session *s, struct question *q, bool executes,
+                            struct upstream *out)
+{
+    struct slice name;
+    struct err err;
+    if (!prepared_named_by(q->piece, &name)) return TAKE_MALFORMED;
+    if (prepared_text(s, name, &q->text, &q->generation)) {
+        q->executes = executes;
+        return judge_text(s, q, out);
+    }
+    err_set(&err, ERR_UNKNOWN_STMT, "prepared statement \"%.*s\" does not exist",
+            (int)(name.len < 100 ? name.len : 100), name.at);
+    return local_refuse(s, q->piece->type, &err, out);
+}
+
+static enum take judge_by_type(struct session *s, const struct piece *p, struct upstream *out)
+{
+    struct question q = { .piece = p };
+    struct frontend_parse parse;
+    switch (p->type) {
+    case FRONTEND_FUNCTION_CALL: return refuse_call(s, &q, out);
+    case FRONTEND_QUERY:
+        if (!p->last) return refuse_size(s, &q, out);
+        if (!frontend_read_query(piece_body(p), &q.text)) return TAKE_MALFORMED;
+        q.executes = true;
+        return judge_text(s, &q, out);
+    case FRONTEND_PARSE:
+        if (!p->last) return refuse_size(s, &q, out);
+        if (!frontend_read_parse(piece_body(p), &parse)) return TAKE_MALFORMED;
+        q.text = parse.text;
+        return judge_text(s, &q, out);
+    case FRONTEND_BIND: return judge_kept(s, &q, true, out);
+    case FRONTEND_DESCRIBE:
+        return piece_body(p).at[0] == 'S' ? judge_kept(s, &q, false, out) : TAKE_SEND;
+    default: return TAKE_SEND;
+    }
+}
+
+enum take judge_message(struct session *s, const struct piece *p, struct upstream *out)
+{
+    s->judged = (struct slice){ 0 };
+    const enum take take = judge_by_type(s, p, out);
+    if (take == TAKE_SEND) s->judged = p->bytes;
+    return take;
+}
+
+void judge_rest(struct session *s, const struct piece *p)
+{
+    /* Statements come whole: the rest of one that does not was not read. */
+    const bool is_read =
+        p->type == FRONTEND_QUERY || p->type == FRONTEND_PARSE || p->type == FRONTEND_FUNCTION_CALL;
+    s->judged = is_read ? (struct slice){ 0 } : p->bytes;
+}
+
+/* ---- passes --------------------------------------------------------------------------------- */
+
+/* Bytes that nobody judged are a fault in this program: the session ends before they go. */
+static struct pass no_pass(struct session *s)
+{
+    struct err err;
+    err_set(&err, ERR_INTERNAL, "bytes that were not judged");
+    client_refuse(&s->client, &err);
+    return (struct pass){ { 0 } };
+}
+
+struct pass judge_pass_judged(struct session *s, struct slice bytes)
+{
+    const struct slice judged = s->judged;
+    const bool inside = bytes.at >= judged.at && bytes.len <= judged.len &&
+                        (size_t)(bytes.at - judged.at) <= judged.len - bytes.len;
+    return inside ? (struct pass){ bytes } : no_pass(s);
+}
+
+struct pass judge_pass_kept(struct session *s, struct slice bytes, uint64_t generation)
+{
+    return generation == judge_generation(s) ? (struct pass){ bytes } : no_pass(s);
 }
 
 uint64_t judge_generation(struct session *s)
 {
     const struct realm_role *role = s->restricted ? judge_role(s) : NULL;
     return role ? grants_generation(role->grants) : 0;
-}
-
-bool judge_again(struct session *s, struct slice text, uint64_t *generation, struct err *err)
-{
-    const struct realm_role *role = judge_role(s);
-    uint64_t now = role ? grants_generation(role->grants) : 0;
-    if (*generation == now && role) return true;
-    if (!judge_statement(s, text, err)) return false;
-    *generation = now;
-    return true;
-}
-
-void judge_function_call(struct session *s, struct err *err)
-{
-    char decision[24];
-    struct verdict verdict = { .reason = GRANTS_FUNCTION };
-    name_decision(s, decision);
-    metrics_add(&s->client.env->metrics, METRIC_denied, 1);
-    log_refusal(s, "policy.denied", decision, &verdict);
-    record(s, AUDIT_DENY, decision, &verdict);
-    err_set(err, ERR_DENIED,
-            "permission denied by proxy: function calls by number are not allowed");
-    remember(s, decision, &verdict, err, false);
-    err_hint(err, "call the function in a SELECT; decision %s", decision);
 }

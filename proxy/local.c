@@ -95,7 +95,7 @@ bool local_say(struct session *s, struct buf *messages, bool ready)
 static const char POISON[] = "refused by the proxy";
 
 /* Makes the server's transaction fail, by something that cannot be parsed; unseen by the client. */
-static bool poison(struct session *s, bool simple, struct outbox *out)
+static bool poison(struct session *s, bool simple, struct upstream *out)
 {
     struct txn *txn = &s->server->txn;
     struct buf message = { 0 };
@@ -105,7 +105,7 @@ static bool poison(struct session *s, bool simple, struct outbox *out)
         frontend_parse(&message, (struct slice){ "", 0 }, slice_str(POISON), slice_of("\0\0", 2));
     bool ok = !message.failed && txn_sent(txn, simple ? FRONTEND_QUERY : FRONTEND_PARSE,
                                           TXN_SWALLOW | TXN_SWALLOW_ERROR, 0, 0);
-    if (ok) outbox_copy(out, buf_slice(&message));
+    if (ok) upstream_say(out, buf_slice(&message));
     buf_fini(&message);
     s->server->shelf.unnamed_serial = 0;
     return ok;
@@ -124,12 +124,16 @@ static bool is_simple(uint8_t type)
     return type == FRONTEND_QUERY || type == FRONTEND_FUNCTION_CALL;
 }
 
-enum take local_refuse(struct session *s, uint8_t type, const struct err *err, struct outbox *out)
+bool local_must_wait(const struct session *s, uint8_t type)
+{
+    return is_simple(type) && s->server && s->server->txn.count;
+}
+
+enum take local_refuse(struct session *s, uint8_t type, const struct err *err, struct upstream *out)
 {
     struct txn *txn = s->server ? &s->server->txn : NULL;
     bool simple = is_simple(type);
-    /* Whether a simple query's transaction is open is known when all before it is answered. */
-    if (txn && simple && txn->count) return TAKE_WAIT;
+    if (local_must_wait(s, type)) return TAKE_WAIT;
     struct buf messages = { 0 };
     backend_error(&messages, err);
     bool open = txn && (txn->open_batch || txn->count || txn->status == TXN_BLOCK);

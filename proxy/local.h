@@ -25,7 +25,11 @@ bool local_say(struct session *s, struct buf *messages, bool ready);
 
 /* Refuses a message of `type` (its first piece has just been taken and is not sent). What has to
  * be told to the server goes into `out`. */
-enum take local_refuse(struct session *s, uint8_t type, const struct err *err, struct outbox *out);
+enum take local_refuse(struct session *s, uint8_t type, const struct err *err,
+                       struct upstream *out);
+
+/* Not yet: whether a simple query's transaction is open is known when all before it is answered. */
+bool local_must_wait(const struct session *s, uint8_t type);
 
 /* Gives the answers whose turn has come; into `out`, or to the client at once when NULL. */
 void local_tell(struct session *s, struct outbox *out);

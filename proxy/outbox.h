@@ -4,12 +4,17 @@
  * messages of our own are copied between them. Flushed when full and at the end
  * of the turn. Nothing is held across turns: stream_write copies what the socket
  * does not take.
+ *
+ * Towards a server it is a type of its own, `struct upstream`: what a client sent goes in
+ * with a pass (pass.h), what we say ourselves by upstream_say.
+ *
  * Owner: the env (one per direction and worker). Thread: the worker's.
  */
 #ifndef SLUICE_PROXY_OUTBOX_H
 #define SLUICE_PROXY_OUTBOX_H
 
 #include "proxy/io/stream.h"
+#include "proxy/pass.h"
 
 enum { OUTBOX_PARTS = 64, OUTBOX_SCRATCH_BYTES = 16 * 1024 };
 
@@ -52,5 +57,34 @@ static inline void outbox_add(struct outbox *o, struct slice bytes)
 
 /* Bytes that may go away before the flush. */
 void outbox_copy(struct outbox *o, struct slice bytes);
+
+/* ---- towards a server ----------------------------------------------------------------------- */
+
+struct upstream {
+    struct outbox box;
+};
+
+static inline void upstream_begin(struct upstream *u, struct stream *to)
+{
+    outbox_begin(&u->box, to);
+}
+
+static inline void upstream_flush(struct upstream *u) { outbox_flush(&u->box); }
+
+/* A client's bytes, which stay where they are until the flush; or may go away before it. */
+static inline void upstream_pass(struct upstream *u, struct pass p)
+{
+    outbox_add(&u->box, p.bytes);
+}
+static inline void upstream_pass_copy(struct upstream *u, struct pass p)
+{
+    outbox_copy(&u->box, p.bytes);
+}
+
+/* A message of our own making. */
+static inline void upstream_say(struct upstream *u, struct slice message)
+{
+    outbox_copy(&u->box, message);
+}
 
 #endif

@@ -28,7 +28,7 @@ static enum take no_memory(struct session *s)
     return TAKE_STOP;
 }
 
-static enum take unknown(struct session *s, struct slice name, struct outbox *out)
+static enum take unknown(struct session *s, struct slice name, struct upstream *out)
 {
     struct err err;
     err_set(&err, ERR_UNKNOWN_STMT, "prepared statement \"%.*s\" does not exist",
@@ -40,41 +40,45 @@ static enum take unknown(struct session *s, struct slice name, struct outbox *ou
 
 /* A Parse under `name`. A named statement's tail stays where it is as long as it is on the shelf;
  * the unnamed one's may be overwritten before the flush, and is copied. */
-static bool send_parse(struct server *server, struct outbox *out, struct slice name,
-                       struct slice tail, uint8_t flags, uint32_t tag, uint32_t serial)
+static bool send_parse(struct server *server, struct upstream *out, struct slice name,
+                       struct pass tail, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     struct buf head = { 0 };
     buf_add_u8(&head, FRONTEND_PARSE);
-    buf_add_u32(&head, (uint32_t)(4 + name.len + 1 + tail.len));
+    buf_add_u32(&head, (uint32_t)(4 + name.len + 1 + tail.bytes.len));
     buf_add_slice(&head, name);
     buf_add_u8(&head, 0);
     bool ok = !head.failed && txn_sent(&server->txn, FRONTEND_PARSE, flags, tag, serial);
     if (ok) {
-        outbox_copy(out, buf_slice(&head));
+        upstream_say(out, buf_slice(&head));
         if (tag)
-            outbox_add(out, tail);
+            upstream_pass(out, tail);
         else
-            outbox_copy(out, tail);
+            upstream_pass_copy(out, tail);
     }
     buf_fini(&head);
     return ok;
 }
 
-static bool send_close(struct server *server, struct outbox *out, const struct stmt *stmt)
+static bool send_close(struct server *server, struct upstream *out, const struct stmt *stmt)
 {
     char name[STMT_NAME_MAX];
     struct buf message = { 0 };
     frontend_close(&message, 'S', slice_of(name, stmt_name(stmt, name)));
     bool ok = !message.failed && txn_sent(&server->txn, FRONTEND_CLOSE, TXN_SWALLOW, 0, 0);
-    if (ok) outbox_copy(out, buf_slice(&message));
+    if (ok) upstream_say(out, buf_slice(&message));
     buf_fini(&message);
     return ok;
 }
 
-/* Puts the statement on the server's shelf, by a Parse. `flags`, `serial`: for whom. */
-static bool shelve(struct server *server, struct outbox *out, struct stmt *stmt, uint8_t flags,
-                   uint32_t serial)
+/* Puts the entry's statement on the server's shelf, by a Parse. `flags`, `serial`: for whom. */
+static bool shelve(struct session *s, struct upstream *out, const struct stmt_entry *entry,
+                   uint8_t flags, uint32_t serial)
 {
+    struct server *server = s->server;
+    struct stmt *stmt = entry->stmt;
+    const struct pass tail = judge_pass_kept(s, stmt->tail, entry->generation);
+    if (tail.bytes.len == 0) return false;
     char name[STMT_NAME_MAX];
     struct stmt_copy *copy = stmt_shelf_find(&server->shelf, stmt);
     if (copy && copy->place == STMT_DOUBTFUL) {
@@ -85,8 +89,8 @@ static bool shelve(struct server *server, struct outbox *out, struct stmt *stmt,
         return false;
     }
     pool_of(server)->stats.server_parses++;
-    return send_parse(server, out, slice_of(name, stmt_name(stmt, name)), stmt->tail, flags,
-                      stmt->id, serial);
+    return send_parse(server, out, slice_of(name, stmt_name(stmt, name)), tail, flags, stmt->id,
+                      serial);
 }
 
 static bool is_shelved(struct server *server, const struct stmt *stmt)
@@ -96,21 +100,24 @@ static bool is_shelved(struct server *server, const struct stmt *stmt)
 }
 
 /* Before a Bind or Describe: the server must have it. */
-static bool bring(struct session *s, struct outbox *out, struct stmt *stmt)
+static bool bring(struct session *s, struct upstream *out, const struct stmt_entry *entry)
 {
-    if (is_shelved(s->server, stmt)) return true;
+    if (is_shelved(s->server, entry->stmt)) return true;
     metrics_add(&s->client.env->metrics, METRIC_statements_prepared_again, 1);
-    return shelve(s->server, out, stmt, TXN_SWALLOW, 0);
+    return shelve(s, out, entry, TXN_SWALLOW, 0);
 }
 
-static bool bring_unnamed(struct session *s, struct outbox *out)
+static bool bring_unnamed(struct session *s, struct upstream *out)
 {
     struct stmt_book *book = s->book;
     if (s->server->shelf.unnamed_serial == book->unnamed_serial) return true;
+    const struct pass tail =
+        judge_pass_kept(s, buf_slice(&book->unnamed), book->unnamed_generation);
+    if (tail.bytes.len == 0) return false;
     metrics_add(&s->client.env->metrics, METRIC_statements_prepared_again, 1);
     s->server->shelf.unnamed_serial = book->unnamed_serial;
-    return send_parse(s->server, out, (struct slice){ "", 0 }, buf_slice(&book->unnamed),
-                      TXN_SWALLOW, 0, (uint32_t)book->unnamed_serial);
+    return send_parse(s->server, out, (struct slice){ "", 0 }, tail, TXN_SWALLOW, 0,
+                      (uint32_t)book->unnamed_serial);
 }
 
 /* ---- Parse ---------------------------------------------------------------------------------- */
@@ -142,7 +149,7 @@ static enum take parse_large(struct session *s, const struct piece *p)
 }
 
 static enum take parse_named(struct session *s, const struct frontend_parse *parse,
-                             struct outbox *out)
+                             struct upstream *out)
 {
     struct server *server = s->server;
     struct stmt_book *book = book_of(s);
@@ -162,11 +169,11 @@ static enum take parse_named(struct session *s, const struct frontend_parse *par
     if (!entry) return no_memory(s);
     entry->generation = judge_generation(s);
     bool ok = is_shelved(server, stmt) ? local_answer(s, LOCAL_PARSE_COMPLETE, entry->serial)
-                                       : shelve(server, out, stmt, 0, entry->serial);
+                                       : shelve(s, out, entry, 0, entry->serial);
     return ok ? TAKE_DROP : no_memory(s);
 }
 
-enum take prepared_parse(struct session *s, const struct piece *p, struct outbox *out)
+enum take prepared_parse(struct session *s, const struct piece *p, struct upstream *out)
 {
     struct frontend_parse parse;
     if (!p->last) return parse_large(s, p);
@@ -176,7 +183,7 @@ enum take prepared_parse(struct session *s, const struct piece *p, struct outbox
 
 /* ---- Bind and Describe ---------------------------------------------------------------------- */
 
-enum take prepared_bind(struct session *s, const struct piece *p, struct outbox *out)
+enum take prepared_bind(struct session *s, const struct piece *p, struct upstream *out)
 {
     struct frontend_bind bind;
     struct slice body = piece_body(p);
@@ -198,20 +205,19 @@ enum take prepared_bind(struct session *s, const struct piece *p, struct outbox 
     char name[STMT_NAME_MAX];
     size_t name_len = stmt_name(entry->stmt, name);
     carry_bind(s, entry->stmt->text, entry->stmt->effects);
-    if (!bring(s, out, entry->stmt) || !txn_sent(&s->server->txn, p->type, 0, 0, 0))
-        return no_memory(s);
+    if (!bring(s, out, entry) || !txn_sent(&s->server->txn, p->type, 0, 0, 0)) return no_memory(s);
     struct buf head = { 0 };
     buf_add_u8(&head, FRONTEND_BIND);
     buf_add_u32(&head, (uint32_t)(p->size - 1 - bind.statement.len + name_len));
     buf_add(&head, bind.portal.at, bind.portal.len + 1);
     buf_add(&head, name, name_len + 1);
-    outbox_copy(out, buf_slice(&head));
+    upstream_say(out, buf_slice(&head));
     buf_fini(&head);
-    outbox_add(out, slice_after(body, bind.rest));
+    upstream_pass(out, judge_pass(s, slice_after(body, bind.rest)));
     return TAKE_SENT;
 }
 
-enum take prepared_describe(struct session *s, const struct piece *p, struct outbox *out)
+enum take prepared_describe(struct session *s, const struct piece *p, struct upstream *out)
 {
     uint8_t target;
     struct slice asked;
@@ -225,7 +231,7 @@ enum take prepared_describe(struct session *s, const struct piece *p, struct out
         target == 'S' && asked.len && s->book ? stmt_book_find(s->book, asked) : NULL;
     if (target == 'S' && asked.len && !entry && !s->pinned) return unknown(s, asked, out);
     if (entry && entry->by_sql) entry = NULL;
-    if (entry && !bring(s, out, entry->stmt)) return no_memory(s);
+    if (entry && !bring(s, out, entry)) return no_memory(s);
     if (!txn_sent(&s->server->txn, p->type, 0, 0, 0)) return no_memory(s);
     if (!entry) return TAKE_SEND;
     char name[STMT_NAME_MAX];
@@ -235,7 +241,7 @@ enum take prepared_describe(struct session *s, const struct piece *p, struct out
     buf_add_u32(&message, (uint32_t)(4 + 1 + name_len + 1));
     buf_add_u8(&message, 'S');
     buf_add(&message, name, name_len + 1);
-    outbox_copy(out, buf_slice(&message));
+    upstream_say(out, buf_slice(&message));
     buf_fini(&message);
     return TAKE_DROP;
 }
@@ -243,7 +249,7 @@ enum take prepared_describe(struct session *s, const struct piece *p, struct out
 /* ---- Close ---------------------------------------------------------------------------------- */
 
 /* The name is the client's alone; the server keeps the statement for others. */
-enum take prepared_close(struct session *s, const struct piece *p, struct outbox *out)
+enum take prepared_close(struct session *s, const struct piece *p, struct upstream *out)
 {
     uint8_t target;
     struct slice name;
@@ -261,39 +267,80 @@ enum take prepared_close(struct session *s, const struct piece *p, struct outbox
 
 /* ---- by SQL --------------------------------------------------------------------------------- */
 
-static struct stmt_entry *entry_of_bind(struct session *s, const struct piece *p,
-                                        struct frontend_bind *bind)
-{
-    if (!frontend_read_bind(piece_body(p), bind) || !s->book) return NULL;
-    return bind->statement.len ? stmt_book_find(s->book, bind->statement) : NULL;
-}
-
-bool prepared_judge(struct session *s, const struct piece *p, struct err *err)
+bool prepared_named_by(const struct piece *p, struct slice *name)
 {
     struct frontend_bind bind;
-    struct stmt_entry *entry = entry_of_bind(s, p, &bind);
-    if (entry) return judge_again(s, entry->stmt->text, &entry->generation, err);
-    if (bind.statement.len == 0 && s->book && s->book->unnamed_serial)
-        return judge_again(s, slice_str(s->book->unnamed.at), &s->book->unnamed_generation, err);
-    return err_set(err, ERR_UNKNOWN_STMT, "prepared statement \"%.*s\" does not exist",
-                   (int)(bind.statement.len < 100 ? bind.statement.len : 100), bind.statement.at);
+    uint8_t target;
+    if (p->type != FRONTEND_BIND) return frontend_read_target(piece_body(p), &target, name);
+    if (!frontend_read_bind(piece_body(p), &bind)) return false;
+    *name = bind.statement;
+    return true;
 }
 
-void prepared_by_sql(struct session *s, struct slice name, struct slice text)
+bool prepared_text(struct session *s, struct slice name, struct slice *text, uint64_t **generation)
+{
+    struct stmt_book *book = s->book;
+    if (!book) return false;
+    if (name.len == 0) {
+        if (!book->unnamed_serial) return false;
+        *text = slice_str(book->unnamed.at);
+        *generation = &book->unnamed_generation;
+        return true;
+    }
+    struct stmt_entry *entry = stmt_book_find(book, name);
+    if (!entry || (entry->by_sql && !entry->confirmed)) return false;
+    *text = entry->stmt->text;
+    *generation = &entry->generation;
+    return true;
+}
+
+/* PREPARE again, alone: a text of its own, which can be judged again without what was around it. */
+static struct stmt *intern_prepare(struct session *s, const struct sql_act *act)
+{
+    static const char head[] = "PREPARE ";
+    struct buf text = { 0 };
+    bool is_new;
+    struct slice rest = slice_of(act->name.at, (size_t)(act->value.at - act->name.at));
+    rest.len += act->value.len;
+    buf_add_str(&text, head);
+    buf_add_slice(&text, rest);
+    buf_add_u8(&text, 0);
+    struct stmt *stmt = text.failed
+                            ? NULL
+                            : stmt_intern(table_of(s->server), slice_of(text.at, text.len - 1),
+                                          slice_of(text.at + text.len, 0), &is_new);
+    buf_fini(&text);
+    return stmt;
+}
+
+void prepared_by_sql(struct session *s, struct slice name, const struct sql_act *act)
 {
     struct stmt_book *book = book_of(s);
-    bool is_new;
     if (!book || stmt_book_find(book, name)) return;
-    /* The text is a message's, with its NUL behind it; a statement of its own, without types. */
-    struct stmt *stmt =
-        stmt_intern(table_of(s->server), text, slice_of(text.at + text.len + 1, 0), &is_new);
+    struct stmt *stmt = intern_prepare(s, act);
     struct stmt_entry *entry =
         stmt ? stmt_book_enter(book, table_of(s->server), name, stmt,
                                s->client.realm->config->limits.prepared_per_client)
              : NULL;
     if (!entry) return;
-    entry->by_sql = entry->confirmed = true;
+    entry->by_sql = true;
+    entry->confirmed = !s->restricted;
     entry->generation = judge_generation(s);
+    s->preparing = s->restricted;
+}
+
+void prepared_settle(struct session *s, bool ok)
+{
+    if (!s->book) return;
+    list_each(node, &s->book->used)
+    {
+        struct stmt_entry *entry = list_item(node, struct stmt_entry, node);
+        if (!entry->by_sql || entry->confirmed) continue;
+        if (ok)
+            entry->confirmed = true;
+        else
+            stmt_book_remove(s->book, &s->client.env->worker->stmts, entry);
+    }
 }
 
 bool prepared_deallocate(struct session *s, struct slice name)
@@ -350,7 +397,7 @@ void prepared_parsed(struct session *s, struct server *server, uint32_t tag, uin
     prepared_named(s, serial, ok);
 }
 
-void prepared_trim(struct server *server, struct outbox *out)
+void prepared_trim(struct server *server, struct upstream *out)
 {
     uint32_t cap = pool_of(server)->settings.prepared_statements;
     struct stmt_copy *copy;
@@ -363,7 +410,7 @@ void prepared_trim(struct server *server, struct outbox *out)
     if (!closed || !txn_sent(&server->txn, FRONTEND_SYNC, TXN_SWALLOW, 0, 0)) return;
     struct buf sync = { 0 };
     frontend_sync(&sync);
-    outbox_copy(out, buf_slice(&sync));
+    upstream_say(out, buf_slice(&sync));
     buf_fini(&sync);
 }
 

@@ -8,6 +8,7 @@
 #ifndef SLUICE_PROXY_PREPARED_H
 #define SLUICE_PROXY_PREPARED_H
 
+#include "protocol/sql_effects.h"
 #include "proxy/outbox.h"
 #include "proxy/request.h"
 
@@ -15,18 +16,23 @@ enum { PREPARED_HELD_MAX = 1 << 20 }; /* a larger Parse is not held, and pins */
 
 /* Each takes the first piece of such a message; the session has a server. What is to be sent is in
  * `out` afterwards (TAKE_SENT, TAKE_DROP), or is the piece as it is (TAKE_SEND). */
-enum take prepared_parse(struct session *s, const struct piece *p, struct outbox *out);
-enum take prepared_bind(struct session *s, const struct piece *p, struct outbox *out);
-enum take prepared_describe(struct session *s, const struct piece *p, struct outbox *out);
-enum take prepared_close(struct session *s, const struct piece *p, struct outbox *out);
+enum take prepared_parse(struct session *s, const struct piece *p, struct upstream *out);
+enum take prepared_bind(struct session *s, const struct piece *p, struct upstream *out);
+enum take prepared_describe(struct session *s, const struct piece *p, struct upstream *out);
+enum take prepared_close(struct session *s, const struct piece *p, struct upstream *out);
 
-/* For a restricted role: may what this Bind names be executed? Judged again when the role has
- * changed since its Parse; what was never judged may not. */
-bool prepared_judge(struct session *s, const struct piece *p, struct err *err);
+/* The statement that a Bind or Describe names. False: malformed. */
+bool prepared_named_by(const struct piece *p, struct slice *name);
 
-/* SQL's own PREPARE, DEALLOCATE and DISCARD, on the client's book. `deallocate` is true when the
- * name was one of ours: the server does not know it, and we answer. */
-void prepared_by_sql(struct session *s, struct slice name, struct slice text);
+/* Its text, and by which generation of the role it was judged (for the judge to set anew). False:
+ * there is none, or none that is known to be on the server. */
+bool prepared_text(struct session *s, struct slice name, struct slice *text, uint64_t **generation);
+
+/* SQL's own PREPARE, DEALLOCATE and DISCARD, on the client's book. A restricted role's PREPARE
+ * counts when it has been answered: prepared_settle. `deallocate` is true when the name was one of
+ * ours: the server does not know it, and we answer. */
+void prepared_by_sql(struct session *s, struct slice name, const struct sql_act *act);
+void prepared_settle(struct session *s, bool ok);
 bool prepared_deallocate(struct session *s, struct slice name);
 void prepared_forget_all(struct session *s);
 
@@ -42,7 +48,7 @@ void prepared_parsed(struct session *s, struct server *server, uint32_t tag, uin
 void prepared_named(struct session *s, uint32_t serial, bool ok);
 
 /* Copies beyond the pool's limit are closed; called when a session gets the server. */
-void prepared_trim(struct server *server, struct outbox *out);
+void prepared_trim(struct server *server, struct upstream *out);
 
 /* A CommandComplete tag after which Redshift may have thrown prepared statements away. */
 void prepared_tag(struct server *server, struct slice tag);

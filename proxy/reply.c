@@ -13,6 +13,14 @@ enum { HELD_MAX_BYTES = 128 * 1024 };
 
 /* ---- one message ---------------------------------------------------------------------------- */
 
+/* What was judged as UTF-8 must not be read as anything else. */
+static bool is_misread(const struct session *s, const struct piece *p)
+{
+    struct slice name, value;
+    return s && s->restricted && backend_read_parameter(piece_body(p), &name, &value) &&
+           slice_is(name, "client_encoding") && !params_is_utf8(value);
+}
+
 /* What a server says of itself is remembered; what clients cannot name is renamed. */
 static void take_parameter(struct server *server, const struct piece *p, struct outbox *out)
 {
@@ -89,6 +97,7 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         if (s && !a.swallow) carry_tag(s, slice_of(piece_body(p).at, piece_body(p).len - 1));
         break;
     case BACKEND_PARAMETER_STATUS:
+        if (is_misread(s, p)) return false;
         take_parameter(server, p, *pass ? out : NULL);
         *pass = false;
         break;

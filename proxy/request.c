@@ -39,7 +39,7 @@ static enum take answer_sync(struct session *s)
 /* ---- one message ---------------------------------------------------------------------------- */
 
 /* A server for this message, or a place in the line. */
-static enum take need_server(struct session *s, struct outbox *out)
+static enum take need_server(struct session *s, struct upstream *out)
 {
     if (!s->server) {
         if (s->client.state == CLIENT_READY) client_step(&s->client, CLIENT_ON_REQUEST, NULL);
@@ -84,7 +84,7 @@ static bool is_well_formed(const struct piece *p)
 }
 
 /* A message that the server is to see, in a pooled session. */
-static enum take take_pooled(struct session *s, const struct piece *p, struct outbox *out)
+static enum take take_pooled(struct session *s, const struct piece *p, struct upstream *out)
 {
     switch (p->type) {
     case FRONTEND_PARSE: s->pool->stats.client_parses++; return prepared_parse(s, p, out);
@@ -124,33 +124,6 @@ static bool read_parse(struct session *s, const struct piece *p)
     return true;
 }
 
-/* For a restricted role: what may not go is refused here, before there is a server to send it to.
- */
-static enum take judge(struct session *s, const struct piece *p, struct outbox *out)
-{
-    struct err err;
-    struct slice text;
-    struct frontend_parse parse;
-    bool allowed = true;
-    if (p->type == FRONTEND_FUNCTION_CALL) {
-        judge_function_call(s, &err);
-        allowed = false;
-    } else if ((p->type == FRONTEND_QUERY || p->type == FRONTEND_PARSE) && !p->last) {
-        allowed = err_set(&err, ERR_TOO_LARGE, "statement longer than %llu bytes",
-                          (unsigned long long)s->client.realm->config->limits.statement_bytes);
-        err_hint(&err, "use COPY");
-    } else if (p->type == FRONTEND_QUERY) {
-        if (!frontend_read_query(piece_body(p), &text)) return TAKE_MALFORMED;
-        allowed = judge_statement(s, text, &err);
-    } else if (p->type == FRONTEND_PARSE) {
-        if (!frontend_read_parse(piece_body(p), &parse)) return TAKE_MALFORMED;
-        allowed = judge_statement(s, parse.text, &err);
-    } else if (p->type == FRONTEND_BIND) {
-        allowed = prepared_judge(s, p, &err);
-    }
-    return allowed ? TAKE_SEND : local_refuse(s, p->type, &err, out);
-}
-
 /* A client that pipelines without end would keep its server for ever. After a while, when others
  * wait, its next request is held until what it has under way is answered; then it stands in line.
  */
@@ -183,7 +156,13 @@ static enum take terminate(struct session *s)
     return TAKE_STOP;
 }
 
-static enum take take_first(struct session *s, const struct piece *p, struct outbox *out)
+/* No statement that a restricted role may send takes data; a trial (`observe`) may have let one. */
+static bool is_copy_unheard_of(struct session *s)
+{
+    return s->restricted && !judge_only_observes(s);
+}
+
+static enum take take_first(struct session *s, const struct piece *p, struct upstream *out)
 {
     bool was_discarding = s->discarding;
     if (s->discarding && p->type != FRONTEND_TERMINATE) {
@@ -199,19 +178,26 @@ static enum take take_first(struct session *s, const struct piece *p, struct out
     case FRONTEND_SYNC:
         if (is_local_sync(s, was_discarding)) return answer_sync(s);
         break;
-    case FRONTEND_FLUSH:
     case FRONTEND_COPY_DATA:
     case FRONTEND_COPY_DONE:
     case FRONTEND_COPY_FAIL:
+        if (is_copy_unheard_of(s)) {
+            client_violation(&s->client, "data for a COPY that was never begun");
+            return TAKE_STOP;
+        }
+        if (!s->server) return TAKE_DROP;
+        break;
+    case FRONTEND_FLUSH:
         /* Without a server there is nothing to flush, and no COPY: PostgreSQL ignores both. */
         if (!s->server) return TAKE_DROP;
         break;
     default: break;
     }
+    if (judge_is_stale(s) && !judge_goes_on(s)) return TAKE_STOP;
     if (!is_well_formed(p)) return TAKE_MALFORMED;
     if (must_yield(s, p)) return TAKE_WAIT;
     if (p->type == FRONTEND_QUERY && p->last && shim_answers(s, query_text(p))) return TAKE_DROP;
-    enum take take = s->restricted ? judge(s, p, out) : TAKE_SEND;
+    enum take take = s->restricted ? judge_message(s, p, out) : TAKE_SEND;
     if (take == TAKE_SEND) take = need_server(s, out);
     if (take == TAKE_SEND && p->type == FRONTEND_QUERY)
         take = carry_query(s, query_text(p), !p->last);
@@ -222,10 +208,11 @@ static enum take take_first(struct session *s, const struct piece *p, struct out
     return book(s, p);
 }
 
-static enum take take_piece(struct session *s, const struct piece *p, struct outbox *out)
+static enum take take_piece(struct session *s, const struct piece *p, struct upstream *out)
 {
     if (!p->first) {
         carry_skim(s, p->bytes, p->last);
+        if (s->restricted && s->sending) judge_rest(s, p);
         return s->sending ? TAKE_SEND : TAKE_DROP;
     }
     enum take take = take_first(s, p, out);
@@ -249,7 +236,7 @@ static void bad_frame(struct session *s, enum frame_result result, struct slice 
 
 /* Takes messages off *in until it is used up, or something has to be waited for. False: the
  * session is over, look no further. */
-static bool take_all(struct session *s, struct slice *in, struct outbox *out)
+static bool take_all(struct session *s, struct slice *in, struct upstream *out)
 {
     struct frame *frame = &s->client.frame;
     for (;;) {
@@ -270,7 +257,7 @@ static bool take_all(struct session *s, struct slice *in, struct outbox *out)
             *in = before;
             return true;
         }
-        if (take == TAKE_SEND) outbox_add(out, piece.bytes);
+        if (take == TAKE_SEND) upstream_pass(out, judge_pass(s, piece.bytes));
     }
 }
 
@@ -309,16 +296,16 @@ void request_take(struct session *s, const char *at, size_t len)
         hold(s, in, was_held);
         return;
     }
-    struct outbox *out = &c->env->worker->to_server; /* attaching to a server begins it, too */
+    struct upstream *out = &c->env->worker->to_server; /* attaching to a server begins it, too */
     if (s->server) {
-        outbox_begin(out, &s->server->stream);
+        upstream_begin(out, &s->server->stream);
         tally_asked(s);
     }
     bool alive = take_all(s, &in, out);
-    if (s->server && out->count) {
-        metrics_add(&c->env->metrics, METRIC_server_bytes_sent, out->bytes);
-        s->pool->stats.received_bytes += out->bytes;
-        outbox_flush(out);
+    if (s->server && out->box.count) {
+        metrics_add(&c->env->metrics, METRIC_server_bytes_sent, out->box.bytes);
+        s->pool->stats.received_bytes += out->box.bytes;
+        upstream_flush(out);
     }
     if (!alive) return;
     local_tell(s, NULL);

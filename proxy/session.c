@@ -64,6 +64,13 @@ static void log_login(const struct session *s)
 
 /* ---- attaching and detaching ---------------------------------------------------------------- */
 
+/* It was asked for at login; a server that says nothing of it is taken at its word. */
+static bool speaks_utf8(const struct server *server)
+{
+    const struct slice encoding = params_get(&server->params, "client_encoding");
+    return !encoding.at || params_is_utf8(encoding);
+}
+
 static void attach(struct session *s, struct server *server)
 {
     s->server = server;
@@ -74,12 +81,18 @@ static void attach(struct session *s, struct server *server)
     tally_asked(s);
     server_step(server, SERVER_ON_TAKEN, NULL);
     client_step(&s->client, CLIENT_ON_SERVED, NULL);
-    struct outbox *out = &s->client.env->worker->to_server;
-    outbox_begin(out, &server->stream);
+    struct upstream *out = &s->client.env->worker->to_server;
+    upstream_begin(out, &server->stream);
     if (session_is_plain(s)) return;
+    if (s->restricted && !speaks_utf8(server)) {
+        struct err err;
+        err_set(&err, ERR_SERVER_CONFUSED, "the warehouse does not speak UTF-8");
+        client_refuse(&s->client, &err);
+        return;
+    }
     prepared_trim(server, out);
     carry_attach(s, out);
-    outbox_flush(out);
+    upstream_flush(out);
 }
 
 void session_detach(struct session *s)
@@ -154,7 +167,7 @@ bool session_seek(struct session *s)
     struct server *server = pool_join(s->pool, &s->ticket);
     if (!server) return false;
     attach(s, server);
-    return true;
+    return s->server != NULL;
 }
 
 /* After each turn of replies: is the server free for others? */
@@ -215,7 +228,8 @@ static bool choose(struct session *s, struct startup_wishes *wishes, struct pool
     *wishes = (struct startup_wishes){ 0 };
     if (!take_role(s)) return err_set(err, ERR_OUT_OF_MEMORY, "");
     if (!guide_login(s, &to, err)) return false;
-    if (!startup_wishes(client_startup(c), wishes)) return err_set(err, ERR_OUT_OF_MEMORY, "");
+    if (!startup_wishes(client_startup(c), s->restricted, wishes))
+        return err_set(err, ERR_OUT_OF_MEMORY, "");
     *setup = (struct pool_setup){
         .realm = c->env->realm,
         .cluster = to.cluster,
@@ -255,6 +269,13 @@ static void gather_statements(struct session *s)
         (uint32_t)s->client.realm->config->limits.statement_bytes + MESSAGE_HEADER + 1;
 }
 
+static void add_pair(struct buf *pairs, const char *name, struct slice value)
+{
+    buf_add(pairs, name, strlen(name) + 1);
+    buf_add_slice(pairs, value);
+    buf_add_u8(pairs, 0);
+}
+
 static void enter_pool(struct session *s, const struct pool_setup *setup,
                        struct startup_wishes *wishes)
 {
@@ -278,11 +299,9 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
             client_refuse(c, &err);
             return;
         }
-        if (wishes->version.len) {
-            buf_add(&s->pairs, "client_protocol_version", sizeof "client_protocol_version");
-            buf_add_slice(&s->pairs, wishes->version);
-            buf_add_u8(&s->pairs, 0);
-        }
+        if (wishes->version.len) add_pair(&s->pairs, "client_protocol_version", wishes->version);
+        /* What is judged is judged as UTF-8. */
+        if (s->restricted) add_pair(&s->pairs, "client_encoding", slice_str("UTF8"));
     }
     s->ticket.pairs = buf_slice(&s->pairs);
     const struct params *known = s->keeps_server ? NULL : pool_recall(s->pool, s->settings);
@@ -334,7 +353,7 @@ static void on_leaving(struct client *c)
     if (!server) return;
     s->server = NULL;
     /* What was booked in this turn must leave before the ledger is read. */
-    if (w->to_server.to == &server->stream) outbox_flush(&w->to_server);
+    if (w->to_server.box.to == &server->stream) upstream_flush(&w->to_server);
     bool half_sent = s->sending && !frame_is_at_start(&c->frame);
     /* Nobody hears any more whether what was being set came to hold. */
     if (s->changing || s->settling) server->dirty = true;
@@ -377,7 +396,7 @@ static void answer_waiting(struct session *s, const struct err *err)
         s->discarding = true; /* up to the Sync, as after any error in a batch */
     client_write(&s->client, buf_slice(&out));
     buf_fini(&out);
-    s->sending = false;
+    s->sending = s->recorded = false;
     buf_drop(&s->client.held, piece.bytes.len);
     begin_work(s);
 }

@@ -52,11 +52,13 @@ struct session {
     uint8_t change_cycles;       /* carry: answers since a setting was changed */
     bool changing, change_failed, rolled_back; /* carry: a change is under way */
     bool settling, settle_failed;              /* carry: our own SET statements are under way */
-    bool greeting;     /* its first server has come, the welcome has not been said */
-    bool resume;       /* something that was waited for has happened */
-    bool waits;        /* what is held waits for something, not for more bytes */
-    bool is_watched;   /* some timeout is set: see watch.h */
-    uint8_t watched;   /* enum watch_kind */
+    bool greeting;       /* its first server has come, the welcome has not been said */
+    bool resume;         /* something that was waited for has happened */
+    bool waits;          /* what is held waits for something, not for more bytes */
+    bool is_watched;     /* some timeout is set: see watch.h */
+    uint8_t watched;     /* enum watch_kind */
+    struct slice judged; /* the bytes that may go, of a restricted role's client: see judge.h */
+    bool preparing, prepare_failed; /* carry: a PREPARE of a restricted role is under way */
     bool recorded;     /* its statement waits, and has been judged and recorded before */
     bool restricted;   /* by its role: statements are gathered whole and judged */
     bool keeps_server; /* session mode */

@@ -41,27 +41,48 @@ static void ignore(struct startup_wishes *out, struct slice name)
     if (out->n_ignored < STARTUP_IGNORED_MAX) out->ignored[out->n_ignored++] = name;
 }
 
-static void sort_options(struct sorting *sort, struct slice options)
+static bool may_be_set(struct slice name)
+{
+    static const char *const settings[] = {
+#define SETTING(name) name,
+#include "auth/grants_setting.def"
+#undef SETTING
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (slice_is_nocase(name, settings[i])) return true;
+    return false;
+}
+
+static void sort_options(struct sorting *sort, struct slice options, bool restricted,
+                         struct startup_wishes *out)
 {
     struct startup_option option;
     bool bad;
     while (startup_next_option(&options, &option, &bad)) {
         if (bad) continue;
         size_t key = key_number(option.name);
-        if (key < KEYS && keys[key].class == FORWARD) note(sort, key, option.value);
+        if (key == KEYS || keys[key].class != FORWARD) continue;
+        if (!restricted || may_be_set(option.name))
+            note(sort, key, option.value);
+        else
+            ignore(out, slice_str(keys[key].name));
     }
 }
 
-bool startup_wishes(struct slice parameters, struct startup_wishes *out)
+bool startup_wishes(struct slice parameters, bool restricted, struct startup_wishes *out)
 {
     struct sorting sort = { 0 };
     struct slice name, value, at = parameters;
     *out = (struct startup_wishes){ 0 };
     struct slice options = startup_get(parameters, "options");
-    if (options.at) sort_options(&sort, options);
+    if (options.at) sort_options(&sort, options, restricted, out);
     while (startup_next(&at, &name, &value)) {
         size_t key = key_number(name);
-        if (key < KEYS && (keys[key].class == FORWARD || keys[key].class == VERSION))
+        const bool refused = restricted && key < KEYS && keys[key].class == FORWARD &&
+                             !may_be_set(slice_str(keys[key].name));
+        if (refused)
+            ignore(out, name);
+        else if (key < KEYS && (keys[key].class == FORWARD || keys[key].class == VERSION))
             note(&sort, key, value);
         else if (key == KEYS && !slice_starts(name, "_pq_."))
             ignore(out, name);

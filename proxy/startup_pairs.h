@@ -15,12 +15,15 @@ enum { STARTUP_IGNORED_MAX = 8 };
 struct startup_wishes {
     struct buf pairs;     /* FORWARD and VERSION keys; buf_fini by the caller */
     struct slice version; /* client_protocol_version; empty: none */
-    struct slice ignored[STARTUP_IGNORED_MAX]; /* keys nobody knows; into the packet */
+    struct slice ignored[STARTUP_IGNORED_MAX]; /* keys nobody knows, or that may not be; into the
+                                                  packet */
     size_t n_ignored;
 };
 
-/* False when memory ran out. `parameters` as startup_next walks them. */
-bool startup_wishes(struct slice parameters, struct startup_wishes *out);
+/* False when memory ran out. `parameters` as startup_next walks them. `restricted`: of a role whose
+ * statements are judged; then only what it might SET (auth/grants_setting.def) goes further, and
+ * the rest is ignored: search_path, client_encoding and what else changes the meaning of a text. */
+bool startup_wishes(struct slice parameters, bool restricted, struct startup_wishes *out);
 
 /* Takes a key out of pairs. */
 void startup_pairs_remove(struct buf *pairs, struct slice name);

@@ -12,8 +12,8 @@
 #include "proxy/outbox.h"
 #include "proxy/pool.h"
 #include "proxy/realm.h"
-#include "proxy/route_force.h"
 #include "proxy/refusals.h"
+#include "proxy/route_force.h"
 #include "proxy/shared.h"
 
 struct client;
@@ -37,9 +37,10 @@ struct worker {
     struct stmt_table stmts;
     struct settings_table *settings;
     uint64_t unnamed_serial; /* counts unnamed statements */
-    struct outbox to_server, to_client;
+    struct upstream to_server;
+    struct outbox to_client;
     struct refusals refusals; /* the last ones, for SHOW DENIED */
-    struct wheel_node tick; /* while it stops */
+    struct wheel_node tick;   /* while it stops */
     bool started, stopping, stopping_now, over;
     void (*on_over)(void *owner); /* its loop has ended; called on its thread */
     void *on_over_owner;

@@ -259,6 +259,8 @@ bool audit_open(struct audit *a, const struct config_audit *settings)
 static void add_who(struct buf *line, const struct audit_who *who)
 {
     add_text(line, "user", who->user);
+    if (who->identity.len && !slice_eq(who->identity, who->user))
+        add_text(line, "identity", who->identity);
     add_text(line, "role", slice_str(who->role));
     add_text(line, "client", slice_str(who->from));
     add_text(line, "database", slice_str(who->database));

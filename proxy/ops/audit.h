@@ -28,7 +28,8 @@ enum audit_decision { AUDIT_ALLOW, AUDIT_DENY, AUDIT_OBSERVE };
 /* Who did it; strings may be NULL and are the caller's. */
 struct audit_who {
     uint64_t conn;
-    struct slice user;
+    struct slice user,
+        identity; /* what vouched for it says who it is; empty or the same: no more */
     const char *role, *from, *database;
 };
 
