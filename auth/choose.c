@@ -18,6 +18,8 @@ static enum auth_method method_for(const struct user *user, const struct auth_ci
     if (listed & AUTH_BIT(AUTH_CERT) && how->tls && certificate_names(user, how)) return AUTH_CERT;
     if (listed & AUTH_BIT(AUTH_TRUST) && (how->loopback || how->unix_socket)) return AUTH_TRUST;
     if (listed & AUTH_BIT(AUTH_IAM) && is_private) return AUTH_IAM;
+    if (listed & AUTH_BIT(AUTH_IDP) && how->tls && how->has_idp_token) return AUTH_IDP;
+    if (listed & AUTH_BIT(AUTH_PASSTHROUGH) && is_private) return AUTH_PASSTHROUGH;
     if (listed & AUTH_BIT(AUTH_DIGEST) && user->digest && is_amazons) return AUTH_DIGEST;
     if (listed & AUTH_BIT(AUTH_SCRAM) && user->scram && !is_amazons) return AUTH_SCRAM;
     if (listed & AUTH_BIT(AUTH_MD5) && user->md5) return AUTH_MD5;

@@ -7,6 +7,8 @@
  *     client certificate that names the user, "cert" listed      AUTH_CERT
  *     loopback or unix socket, "trust" listed                    AUTH_TRUST
  *     "iam" listed, TLS or unix socket                           AUTH_IAM (code 3)
+ *     Amazon's driver that has a token, "idp" listed, TLS        AUTH_IDP (code 14)
+ *     "passthrough" listed, TLS or unix socket                   AUTH_PASSTHROUGH (code 3)
  *     Amazon's driver, "digest" listed and held                  AUTH_DIGEST (code 13)
  *     other driver, "scram-sha-256" listed and held              AUTH_SCRAM (code 10)
  *     "md5" listed and held                                      AUTH_MD5 (code 5)
@@ -23,6 +25,7 @@
 /* What is known about the connection when the startup packet is in. */
 struct auth_circumstances {
     bool redshift_driver;
+    bool has_idp_token; /* the startup packet speaks of an identity provider's token */
     bool tls;
     bool loopback; /* the real peer's address, never one that somebody claims for it */
     bool unix_socket;

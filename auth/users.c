@@ -99,12 +99,14 @@ static struct entry *entry_new(const struct user_setup *setup)
     size_t size = sizeof(struct entry) + setup->name.len + setup->role.len + setup->db_user.len +
                   list_bytes(setup->arns, setup->arn_count) +
                   list_bytes(setup->functions, setup->function_count) +
+                  list_bytes(setup->idp_users, setup->idp_user_count) +
                   list_bytes(names, name_count);
     struct entry *e = calloc(1, size);
     if (!e) return NULL;
     e->size = size;
     struct slice *slot = (struct slice *)(void *)e->tail;
-    char *at = (char *)(slot + setup->arn_count + setup->function_count + name_count);
+    char *at = (char *)(slot + setup->arn_count + setup->function_count + setup->idp_user_count +
+                        name_count);
     e->user = (struct user){
         .name = put_string(&at, setup->name),
         .methods = setup->methods,
@@ -116,6 +118,8 @@ static struct entry *entry_new(const struct user_setup *setup)
         .arn_count = setup->arn_count,
         .functions = put_list(&slot, &at, setup->functions, setup->function_count),
         .function_count = setup->function_count,
+        .idp_users = put_list(&slot, &at, setup->idp_users, setup->idp_user_count),
+        .idp_user_count = setup->idp_user_count,
         .no_sts_token = setup->no_sts_token,
         .no_web_identity = setup->no_web_identity,
         .certificate_names = put_list(&slot, &at, names, name_count),

@@ -56,7 +56,9 @@ struct user {
     uint32_t arn_count;
     const struct slice *functions; /* Lambda functions it must be, as globs; none: whoever */
     uint32_t function_count;
-    bool no_sts_token, no_web_identity;    /* kinds of IAM token that are not for it */
+    bool no_sts_token, no_web_identity; /* kinds of IAM token that are not for it */
+    const struct slice *idp_users;      /* as the warehouse may call it, globs; none: as it likes */
+    uint32_t idp_user_count;
     const struct slice *certificate_names; /* of certificates that prove this user */
     uint32_t certificate_name_count;
     /* What its password can be checked with; NULL: not held. */
@@ -77,6 +79,8 @@ struct user_setup {
     const struct slice *functions;
     uint32_t function_count;
     bool no_sts_token, no_web_identity;
+    const struct slice *idp_users;
+    uint32_t idp_user_count;
     const struct slice *certificate_names; /* none: the user's name */
     uint32_t certificate_name_count;
     /* Each is a stored verifier ("SCRAM-SHA-256$...", "sha256|...", "md5..." with 32 digits) or a

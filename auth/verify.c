@@ -10,6 +10,7 @@ enum state {
     STATE_CLEARTEXT,
     STATE_MD5,
     STATE_DIGEST,
+    STATE_IDP,
     STATE_SCRAM_FIRST,
     STATE_SCRAM_FINAL,
     STATE_TOKEN,  /* VERIFY_TOKEN was said */
@@ -32,7 +33,7 @@ struct verify {
     struct md5_verifier mock_md5;
 };
 
-/* PostgreSQL protocol, Authentication*; 13 is Redshift's. */
+/* PostgreSQL protocol, Authentication*; 13 and 14 are Redshift's. */
 enum {
     CODE_CLEARTEXT = 3,
     CODE_MD5 = 5,
@@ -40,6 +41,7 @@ enum {
     CODE_SASL_CONTINUE = 11,
     CODE_SASL_FINAL = 12,
     CODE_DIGEST = 13,
+    CODE_IDP = 14,
     DIGEST_SHA256 = 0,
 };
 
@@ -61,6 +63,13 @@ void verify_free(struct verify *v)
 }
 
 const struct secret *verify_password(const struct verify *v) { return v->password; }
+
+struct secret *verify_take_password(struct verify *v)
+{
+    struct secret *password = v->password;
+    v->password = NULL;
+    return password;
+}
 
 /* ---- what there is to measure against ----------------------------------------------------- */
 
@@ -152,6 +161,14 @@ static enum verify_result ask_cleartext(struct verify *v, struct buf *out)
     return ask(v, STATE_CLEARTEXT);
 }
 
+/* Code 14 has nothing behind it; what it is to be a token of stands in the startup packet. */
+static enum verify_result ask_idp(struct verify *v, struct buf *out)
+{
+    if (!v->setup.tls) return VERIFY_FAILED;
+    request_end(out, request_begin(out, CODE_IDP));
+    return ask(v, STATE_IDP);
+}
+
 static enum verify_result ask_md5(struct verify *v, struct buf *out)
 {
     v->md5 = md5_of(v);
@@ -199,7 +216,9 @@ enum verify_result verify_begin(struct verify *v, struct buf *out)
     case AUTH_SCRAM: return ask_scram(v, out);
     case AUTH_MD5: return ask_md5(v, out);
     case AUTH_DIGEST: return ask_digest(v, out);
+    case AUTH_IDP: return ask_idp(v, out);
     case AUTH_CLEARTEXT:
+    case AUTH_PASSTHROUGH:
     case AUTH_IAM: return ask_cleartext(v, out);
     case AUTH_NONE:
     case AUTH_METHOD_COUNT: break;
@@ -242,18 +261,41 @@ static enum verify_result check_password(struct verify *v, struct err *err)
     return verify_derived(v, err);
 }
 
+static enum verify_result keep(struct verify *v, struct slice password, struct err *err)
+{
+    v->password = secret_new(password);
+    if (v->password) return VERIFY_MORE;
+    v->state = STATE_DONE;
+    err_set(err, ERR_OUT_OF_MEMORY, "");
+    return VERIFY_BAD;
+}
+
+/* The warehouse will judge; but nobody whom we do not know is sent there. */
+static enum verify_result forward(struct verify *v, struct err *err)
+{
+    v->state = STATE_DONE;
+    return v->setup.user ? VERIFY_FORWARD : done(v, false, err);
+}
+
+/* 'i': JDBC and ODBC end the token with a NUL, the Python driver does not. */
+static enum verify_result take_idp(struct verify *v, struct slice body, struct err *err)
+{
+    if (body.len && body.at[body.len - 1] == '\0') body.len--;
+    if (body.len && memchr(body.at, '\0', body.len)) return bad(v, err, "malformed token message");
+    if (!body.len) return done(v, false, err);
+    enum verify_result kept = keep(v, body, err);
+    return kept == VERIFY_MORE ? forward(v, err) : kept;
+}
+
 static enum verify_result take_cleartext(struct verify *v, struct wire *w, struct err *err)
 {
     struct slice password = wire_string(w);
     if (!wire_is_done(w)) return bad(v, err, "malformed password message");
     /* As PostgreSQL: no user can have the empty password (CVE-2017-7546). */
     if (!password.len) return done(v, false, err);
-    v->password = secret_new(password);
-    if (!v->password) {
-        v->state = STATE_DONE;
-        err_set(err, ERR_OUT_OF_MEMORY, "");
-        return VERIFY_BAD;
-    }
+    enum verify_result kept = keep(v, password, err);
+    if (kept != VERIFY_MORE) return kept;
+    if (v->setup.method == AUTH_PASSTHROUGH) return forward(v, err);
     if (v->setup.method != AUTH_IAM) return check_password(v, err);
     v->state = STATE_TOKEN;
     return VERIFY_TOKEN;
@@ -338,12 +380,13 @@ static enum verify_result take_scram_final(struct verify *v, struct wire *w, str
 enum verify_result verify_message(struct verify *v, uint8_t type, struct slice body,
                                   struct buf *out, struct err *err)
 {
-    if (type != (v->state == STATE_DIGEST ? 'd' : 'p'))
-        return bad(v, err, "message not expected during authentication");
+    uint8_t expected = v->state == STATE_DIGEST ? 'd' : v->state == STATE_IDP ? 'i' : 'p';
+    if (type != expected) return bad(v, err, "message not expected during authentication");
     if (body.len > VERIFY_MESSAGE_MAX_BYTES) return bad(v, err, "authentication message too long");
     struct wire w = wire_of(body.len ? body : slice_str(""));
     switch (v->state) {
     case STATE_CLEARTEXT: return take_cleartext(v, &w, err);
+    case STATE_IDP: return take_idp(v, body, err);
     case STATE_MD5: return take_md5(v, &w, err);
     case STATE_DIGEST: return take_digest(v, &w, err);
     case STATE_SCRAM_FIRST: return take_scram_first(v, &w, out, err);

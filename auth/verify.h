@@ -13,6 +13,7 @@
  *                    +-- MORE --- message ---+-- FAILED   wrong password
  *                          ^        |        +-- BAD      not the protocol; err says what
  *                          +--------+        +-- TOKEN    iam: the caller decides
+ *                                            +-- FORWARD  passthrough, idp: the warehouse decides
  *                                            +-- DERIVE   verify_derive, then verify_derived
  *
  * After anything but MORE and DERIVE the machine takes no further messages.
@@ -26,13 +27,15 @@
 #include "auth/users.h"
 
 enum verify_result {
-    VERIFY_MORE,   /* send `out`, wait for the client's next message */
-    VERIFY_OK,     /* proved */
-    VERIFY_FAILED, /* not proved */
-    VERIFY_BAD,    /* protocol violation */
-    VERIFY_TOKEN,  /* not proved yet: verify_password() is a token for the caller to judge, which
-                    * for an unknown user (setup.user == NULL) must come out as a failure */
-    VERIFY_DERIVE, /* only with setup.may_derive: a slow hash is wanted */
+    VERIFY_MORE,    /* send `out`, wait for the client's next message */
+    VERIFY_OK,      /* proved */
+    VERIFY_FAILED,  /* not proved */
+    VERIFY_BAD,     /* protocol violation */
+    VERIFY_TOKEN,   /* not proved yet: verify_password() is a token for the caller to judge, which
+                     * for an unknown user (setup.user == NULL) must come out as a failure */
+    VERIFY_FORWARD, /* not proved yet: verify_take_password() is for the warehouse to judge; never
+                     * said of an unknown user */
+    VERIFY_DERIVE,  /* only with setup.may_derive: a slow hash is wanted */
 };
 
 enum {
@@ -77,6 +80,9 @@ enum verify_result verify_derived(struct verify *v, struct err *err);
 /* The password or token that the client sent in clear text, until verify_free; NULL if it did not.
  */
 const struct secret *verify_password(const struct verify *v);
+
+/* The same, and it is the caller's from now on. */
+struct secret *verify_take_password(struct verify *v);
 
 /* After VERIFY_TOKEN, when the text is no token: checks it as a password, if the user's list allows
  * one. OK, FAILED or DERIVE. */

@@ -5,6 +5,7 @@
 #include "protocol/backend.h"
 #include "protocol/startup.h"
 #include "protocol/wire.h"
+#include "proxy/admission.h"
 #include "proxy/iam_door.h"
 #include "proxy/io/offload.h"
 #include "proxy/io/proxy_header.h"
@@ -21,7 +22,6 @@ enum {
     LINGER_MS = 2000,                               /* for a goodbye to be read */
     LOGIN_MESSAGE_MAX = 16 * 1024 + MESSAGE_HEADER, /* an IAM token is the largest proof */
     LOGIN_HELD_MAX = 64 * 1024,
-    CERTIFICATE_NAMES = 16,
 };
 
 /* What is needed between the first byte and the welcome, and not a moment longer. */
@@ -32,7 +32,9 @@ struct login {
     struct offload derive;
     struct iam_ask *ask; /* about its token; NULL: none */
     bool web_identity;   /* the token is one */
-    struct err reason;   /* why it failed, where the client may know; code 0: it may not */
+    enum auth_method method;
+    struct secret *given; /* a password or token that may be for the warehouse; NULL: none */
+    struct err reason;    /* why it failed, where the client may know; code 0: it may not */
     uint8_t binding[TLS_END_POINT_BYTES];
     uint16_t minor;
     bool asked_ssl, asked_gss, direct, deriving, failed, announced;
@@ -98,6 +100,13 @@ static void forget_identity(struct client *c)
     c->identity = c->db_user = NULL;
 }
 
+bool client_identify(struct client *c, struct slice identity)
+{
+    free(c->identity);
+    c->identity = strndup(identity.at, identity.len);
+    return c->identity != NULL;
+}
+
 struct slice client_identity(const struct client *c)
 {
     if (c->identity) return slice_str(c->identity);
@@ -120,6 +129,7 @@ static void login_free(struct login *l)
         return;
     }
     verify_free(l->verify);
+    secret_free(l->given);
     buf_wipe(&l->startup);
     free(l);
 }
@@ -237,11 +247,6 @@ static bool take_header(struct client *c, struct slice *in)
 static struct tls_context *tls_of(const struct client *c)
 {
     return c->realm->listens[c->listen].tls;
-}
-
-static enum config_tls_mode tls_mode_of(const struct client *c)
-{
-    return c->realm->config->listen[c->listen].tls.mode;
 }
 
 static void do_answer_ssl(struct client *c, void *arg)
@@ -388,62 +393,6 @@ static void negotiate(struct client *c, struct buf *out)
     if (c->login->minor > NEWEST_MINOR) c->login->minor = NEWEST_MINOR;
 }
 
-/* The names in a client certificate that was verified; at most CERTIFICATE_NAMES of them. */
-static uint32_t certificate_names(struct client *c, struct slice names[CERTIFICATE_NAMES])
-{
-    struct tls *tls = stream_tls(&c->stream);
-    struct tls_name alternative[CERTIFICATE_NAMES];
-    uint32_t n = 0;
-    if (!tls || !tls_peer_is_verified(tls)) return 0;
-    struct slice common = tls_peer_common_name(tls);
-    if (common.len) names[n++] = common;
-    size_t count = tls_peer_names(tls, alternative, CERTIFICATE_NAMES - 1);
-    for (size_t i = 0; i < count && n < CERTIFICATE_NAMES; i++) names[n++] = alternative[i].text;
-    return n;
-}
-
-/* verify-ca: some certificate that the CA signed; verify-full: one that names the user. */
-static bool has_wanted_certificate(struct client *c, enum config_tls_mode mode, struct slice user)
-{
-    struct slice names[CERTIFICATE_NAMES];
-    if (mode < CONFIG_TLS_VERIFY_CA || c->address.family == ADDRESS_UNIX) return true;
-    uint32_t n = certificate_names(c, names);
-    if (mode == CONFIG_TLS_VERIFY_CA)
-        return stream_tls(&c->stream) && tls_peer_is_verified(stream_tls(&c->stream));
-    for (uint32_t i = 0; i < n; i++)
-        if (slice_eq(names[i], user)) return true;
-    return false;
-}
-
-static bool may_enter(struct client *c, struct slice user, struct err *err)
-{
-    struct access_question q = { .family = c->address.family,
-                                 .bytes = c->address.bytes,
-                                 .user = user,
-                                 .tls = stream_is_tls(&c->stream) };
-    enum config_tls_mode mode = tls_mode_of(c);
-    if (c->address.family != ADDRESS_UNIX && mode >= CONFIG_TLS_REQUIRE && !q.tls) {
-        err_set(err, ERR_TLS_REQUIRED, "this proxy accepts TLS connections only");
-        err_hint(err, "connect with sslmode=require or stronger");
-        return false;
-    }
-    if (!has_wanted_certificate(c, mode, user)) {
-        err_set(err, ERR_ACCESS_DENIED, "a client certificate%s is required",
-                mode == CONFIG_TLS_VERIFY_FULL ? " that names the user" : "");
-        return false;
-    }
-    if (access_allows(c->realm->access, &q)) return true;
-    q.tls = true;
-    if (!stream_is_tls(&c->stream) && access_allows(c->realm->access, &q)) {
-        err_set(err, ERR_TLS_REQUIRED, "connections from this address need TLS");
-        err_hint(err, "connect with sslmode=require or stronger");
-        return false;
-    }
-    err_set(err, ERR_ACCESS_DENIED, "connection not allowed from this address for this user");
-    err_hint(err, "ask your administrator for an \"access\" rule");
-    return false;
-}
-
 static void say_failed(struct client *c)
 {
     struct err err;
@@ -481,16 +430,51 @@ static void login_failed(struct client *c)
     wheel_set(&c->env->streams.wheel, &c->timer, delay_ms);
 }
 
-static void log_in_ok(struct client *c)
+static void count_success(struct client *c)
 {
     metrics_add(&c->env->metrics, METRIC_logins, 1);
     shared_login_succeeded(c->env->shared, &c->address, c->login->user_name);
+}
+
+static void log_in_ok(struct client *c)
+{
+    count_success(c);
+    if (c->login->method == AUTH_CLEARTEXT)
+        c->login->given = verify_take_password(c->login->verify);
     client_step(c, CLIENT_ON_PROVED, NULL);
+}
+
+/* Nothing is proven yet, and nothing counted; see passthrough.h. */
+static void log_in_for_now(struct client *c)
+{
+    c->login->given = verify_take_password(c->login->verify);
+    c->unproven = true;
+    client_step(c, CLIENT_ON_PROVED, NULL);
+}
+
+const struct secret *client_given(const struct client *c, bool *is_token)
+{
+    *is_token = c->login && c->login->method == AUTH_IDP;
+    return c->login ? c->login->given : NULL;
+}
+
+void client_proven(struct client *c)
+{
+    if (c->unproven) count_success(c);
+    c->unproven = false;
+}
+
+void client_disproven(struct client *c) { login_failed(c); }
+
+/* Drivers that would answer code 14 say so: they have a token, of some type, of some provider. */
+static bool has_idp_token(struct slice parameters)
+{
+    return startup_get(parameters, "idp_type").len || startup_get(parameters, "token_type").len;
 }
 
 static struct verify *new_verify(struct client *c)
 {
-    struct slice names[CERTIFICATE_NAMES];
+    struct slice names[ADMISSION_NAMES];
     struct slice parameters = c->login->parameters;
     struct tls *tls = stream_tls(&c->stream);
     struct auth_circumstances how = {
@@ -500,8 +484,9 @@ static struct verify *new_verify(struct client *c)
         .tls = tls != NULL,
         .loopback = address_is_loopback(&c->address),
         .unix_socket = c->address.family == ADDRESS_UNIX,
+        .has_idp_token = has_idp_token(parameters),
         .certificate_names = names,
-        .certificate_name_count = certificate_names(c, names),
+        .certificate_name_count = admission_certificate_names(c, names),
     };
     const struct user *stranger = users_stranger(c->realm->users);
     struct auth_choice choice =
@@ -518,6 +503,7 @@ static struct verify *new_verify(struct client *c)
         .may_derive = true,
     };
     c->user = choice.user;
+    c->login->method = choice.method;
     if (tls) setup.channel_binding = slice_of(binding, tls_server_end_point(tls, binding));
     random_bytes(setup.random, sizeof setup.random);
     return verify_new(&setup);
@@ -571,8 +557,7 @@ static bool take_identity(struct client *c, const struct iam_identity *who)
         c->db_user = strdup(db_user);
         if (!c->db_user) return false;
     }
-    c->identity = strdup(who->arn);
-    return c->identity != NULL;
+    return client_identify(c, slice_str(who->arn));
 }
 
 static void on_identified(void *owner, enum iam_verdict verdict, const struct iam_identity *who,
@@ -628,6 +613,7 @@ static void verified(struct client *c, enum verify_result result, struct buf *ou
         offload_run(c->env->streams.uv, &c->login->derive, derive, on_derived);
         break;
     case VERIFY_TOKEN: judge_token(c); break;
+    case VERIFY_FORWARD: log_in_for_now(c); break;
     case VERIFY_FAILED: login_failed(c); break;
     }
 }
@@ -640,6 +626,9 @@ static void do_log_in(struct client *c, void *arg)
     l->minor = packet->minor;
     l->parameters = slice_after(buf_slice(&l->startup), 8);
     l->user_name = startup_get(l->parameters, "user");
+    /* Whoever has a token may leave it to the warehouse to say who it is. */
+    if (l->user_name.len == 0 && c->realm->config->idp_user && has_idp_token(l->parameters))
+        l->user_name = slice_str(c->realm->config->idp_user);
 
     struct buf out = { 0 };
     negotiate(c, &out);
@@ -656,7 +645,7 @@ static void do_log_in(struct client *c, void *arg)
         client_refuse(c, &err);
         return;
     }
-    if (!may_enter(c, l->user_name, &err) ||
+    if (!admission_allows(c, l->user_name, &err) ||
         !shared_may_log_in(c->env->shared, &c->address, l->user_name, env_now_ms(c->env), &err)) {
         metrics_add(&c->env->metrics, METRIC_logins_failed, 1);
         client_refuse(c, &err);
@@ -849,6 +838,7 @@ bool client_detach(struct client *c, struct client *to, struct stream_moved *mov
     to->address = c->address;
     to->identity = c->identity;
     to->db_user = c->db_user;
+    to->unproven = c->unproven;
     to->id = c->id;
     to->opened_ms = c->opened_ms;
     to->listen = c->listen;

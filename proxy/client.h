@@ -79,6 +79,7 @@ struct client {
     uint64_t opened_ms;
     uint16_t listen; /* which of the configuration's listeners */
     uint8_t state;
+    bool unproven; /* the warehouse is to judge what it gave; until then it may do nothing */
 };
 
 /* Takes over the socket, also on failure (false: it is closed, the client may be freed). */
@@ -121,7 +122,12 @@ const char *client_state_name(enum client_state state);
 /* The startup packet's parameters; valid until client_login_done. */
 struct slice client_startup(const struct client *c);
 uint16_t client_minor(const struct client *c);
-/* What the client used as password, when its method was passthrough; else NULL. */
+/* Its password or token, when the warehouse may have it; else NULL. Valid until then. */
+const struct secret *client_given(const struct client *c, bool *is_token);
+/* What the warehouse said of it; after `disproven` the client is refused, in a while. */
+void client_proven(struct client *c);
+void client_disproven(struct client *c);
+bool client_identify(struct client *c, struct slice identity); /* false: no memory */
 void client_login_done(struct client *c);
 
 #endif

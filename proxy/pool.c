@@ -1,5 +1,6 @@
 #include "proxy/pool.h"
 
+#include "auth/secret.h"
 #include "proxy/excess.h"
 #include "proxy/random.h"
 #include "proxy/shared.h"
@@ -311,6 +312,7 @@ static void pass_on(struct pool *p, struct server *s)
 static void admit(struct pool *p, struct server *s)
 {
     p->failures = 0;
+    p->proven_ms = env_now_ms(p->env);
     p->welcomed = params_copy(&p->welcome, &s->params) || p->welcomed;
     /* A tenth either way, so that servers dialled together do not all end together. */
     uint64_t life = p->settings.server_lifetime_ms;
@@ -406,7 +408,7 @@ static void on_failed(struct server *s, const struct err *err)
         note_failure(p, err);
         /* Wrong credentials do not become right by waiting. */
         if (err->code == ERR_SERVER_REJECTED || err->code == ERR_ACCESS_DENIED ||
-            err->code == ERR_WAREHOUSE_PAUSED)
+            err->code == ERR_WAREHOUSE_PAUSED || err->code == ERR_LOGIN_FAILED)
             refuse_line(p, err);
     }
 }
@@ -454,12 +456,21 @@ static void free_if_over(struct pool *p)
     realm_unref(p->target.realm);
     free(p->target.database);
     free(p->target.db_user);
+    secret_free(p->target.given);
+    buf_wipe(&p->target.context);
     free(p->role);
     buf_fini(&p->recent_pairs);
     params_fini(&p->welcome);
     forget_welcomes(p);
     free(p->key);
     free(p);
+}
+
+/* A pool for one secret that nobody uses: without end, strangers could make us keep what they made
+ * up. */
+static bool is_spent(const struct pool *p)
+{
+    return p->target.given && !p->closing && p->n_sessions == 0 && pool_total(p) == 0;
 }
 
 static void on_closed(struct server *s)
@@ -471,6 +482,15 @@ static void on_closed(struct server *s)
     free(s);
     put_budgets(p);
     dial_as_needed(p);
+    if (is_spent(p)) worker_forget_pool(p->env->worker, p);
+    free_if_over(p);
+}
+
+void pool_left(struct pool *p)
+{
+    p->n_sessions--;
+    if (!is_spent(p)) return;
+    worker_forget_pool(p->env->worker, p);
     free_if_over(p);
 }
 
@@ -539,6 +559,7 @@ void pool_key(const struct pool_setup *setup, struct buf *out)
 {
     buf_addf(out, "%s/%.*s/%.*s/%.*s", setup->cluster->config->name, SLICE_ARG(setup->database),
              SLICE_ARG(setup->db_user), SLICE_ARG(setup->role));
+    if (setup->given.secret) buf_addf(out, "/given:%s", setup->given.id);
     if (setup->protocol_version.len) buf_addf(out, "/v%.*s", SLICE_ARG(setup->protocol_version));
 }
 
@@ -570,6 +591,10 @@ struct pool *pool_new(struct env *env, const struct pool_events *events,
         .database = strndup(setup->database.at, setup->database.len),
         .db_user = strndup(setup->db_user.at, setup->db_user.len),
     };
+    bool has_given = setup->given.secret != NULL;
+    if (has_given) p->target.given = secret_new(secret_bytes(setup->given.secret));
+    p->target.given_is_token = setup->given.is_token;
+    buf_add_slice(&p->target.context, setup->given.context);
     p->role = strndup(setup->role.at, setup->role.len);
     for (int i = 0; i < POOL_PLACES; i++) list_init(&p->servers[i]);
     list_init(&p->line);
@@ -578,7 +603,8 @@ struct pool *pool_new(struct env *env, const struct pool_events *events,
     wheel_node_init(&p->sweep_timer, on_sweep);
     p->of_database = find_budget(p, "database", p->target.database);
     p->of_user = find_budget(p, "user", p->target.db_user);
-    if (!p->key || !p->role || !p->of_database || !p->of_user) {
+    if (!p->key || !p->role || (has_given && !p->target.given) || p->target.context.failed ||
+        !p->of_database || !p->of_user) {
         p->closing = true;
         free_if_over(p);
         return NULL;
@@ -609,6 +635,7 @@ void pool_retune(struct pool *p, struct realm *realm, const struct config_pool *
 {
     const struct realm_cluster *cluster = realm_cluster(realm, p->target.cluster->config->name);
     p->settings = *settings;
+    if (p->target.given) p->settings.min_size = 0; /* it goes with who gave it */
     if (!cluster) return;
     struct realm *before = p->target.realm;
     p->target.realm = realm_ref(realm);

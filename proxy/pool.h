@@ -14,6 +14,9 @@
  * servers of a pool have the same; in session mode each client brings its own, and
  * a server only goes to a client with equal ones. The limit counts them all.
  *
+ * Where the warehouse judges what clients give (passthrough.h), there is a pool for each password
+ * or token; it keeps it, and goes with its last session and server.
+ *
  * A pool belongs to one worker and is touched by no other thread: its limit and
  * its line are exact. It knows sessions only as tickets.
  */
@@ -79,6 +82,7 @@ struct pool {
     struct buf recent_pairs; /* of the last client: what warm servers are opened with */
     struct params welcome;   /* what its servers say of themselves; known once one has logged in */
     bool welcomed;
+    uint64_t proven_ms;            /* a server logged in last then */
     struct pool_welcome *welcomes; /* the same, once a client's settings are applied */
     uint32_t n_welcomes;
     bool paused, closing;
@@ -87,13 +91,25 @@ struct pool {
     struct pool_stats stats; /* see tally.h */
 };
 
+/* What a client gave that the warehouse is to judge: see passthrough.h. */
+struct pool_given {
+    const struct secret *secret; /* NULL: the pool logs in with credentials of its own */
+    struct slice context;        /* startup parameters that belong to it: key NUL value NUL ... */
+    char id[33];                 /* one for each secret and context */
+    bool is_token;               /* for code 14 */
+};
+
 /* What makes a pool; strings are copied. */
 struct pool_setup {
     struct realm *realm;
     const struct realm_cluster *cluster;
     struct slice database, db_user, role, protocol_version;
     struct config_pool settings;
+    struct pool_given given;
 };
+
+/* A session of the pool has left: a pool for one secret may go now. `p` may be gone afterwards. */
+void pool_left(struct pool *p);
 
 /* The key that tells pools apart, appended to `out`. */
 void pool_key(const struct pool_setup *setup, struct buf *out);

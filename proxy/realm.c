@@ -214,7 +214,8 @@ static unsigned methods_of(uint32_t set)
         { CONFIG_AUTH_IAM, AUTH_IAM },       { CONFIG_AUTH_SCRAM, AUTH_SCRAM },
         { CONFIG_AUTH_DIGEST, AUTH_DIGEST }, { CONFIG_AUTH_MD5, AUTH_MD5 },
         { CONFIG_AUTH_CERT, AUTH_CERT },     { CONFIG_AUTH_CLEARTEXT, AUTH_CLEARTEXT },
-        { CONFIG_AUTH_TRUST, AUTH_TRUST },
+        { CONFIG_AUTH_TRUST, AUTH_TRUST },   { CONFIG_AUTH_PASSTHROUGH, AUTH_PASSTHROUGH },
+        { CONFIG_AUTH_IDP, AUTH_IDP },
     };
     unsigned methods = 0;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
@@ -248,7 +249,7 @@ static bool make_user(struct making *m, const struct config_user *from)
         ok = secret_resolve(&from->password, m->env, &password, &err);
     struct slice text = buf_slice(&password);
     struct slice *arns = slices_of(&from->arns), *names = slices_of(&from->certificate_names);
-    struct slice *functions = slices_of(&from->functions);
+    struct slice *functions = slices_of(&from->functions), *idp_users = slices_of(&from->idp_users);
     uint32_t kinds = from->iam_tokens; /* none: all */
     struct user_setup setup = {
         .name = slice_str(from->name),
@@ -261,6 +262,8 @@ static bool make_user(struct making *m, const struct config_user *from)
         .arn_count = arns ? (uint32_t)from->arns.count : 0,
         .functions = functions,
         .function_count = functions ? (uint32_t)from->functions.count : 0,
+        .idp_users = idp_users,
+        .idp_user_count = idp_users ? (uint32_t)from->idp_users.count : 0,
         .no_sts_token = kinds && !(kinds & (1u << CONFIG_TOKEN_STS)),
         .no_web_identity = kinds && !(kinds & (1u << CONFIG_TOKEN_WEB_IDENTITY)),
         .certificate_names = names,
@@ -268,13 +271,15 @@ static bool make_user(struct making *m, const struct config_user *from)
         .passwords = &text,
         .password_count = text.len ? 1 : 0,
     };
-    if (ok && from->functions.count && !functions) ok = err_set(&err, ERR_OUT_OF_MEMORY, "");
+    if (ok && ((from->functions.count && !functions) || (from->idp_users.count && !idp_users)))
+        ok = err_set(&err, ERR_OUT_OF_MEMORY, "");
     ok = ok && users_add(m->realm->users, &setup, &err);
     if (!ok)
         problem_error(m->problems, from->password.line ? from->password.line : from->line, "%s",
                       err.message);
     free(arns);
     free(functions);
+    free(idp_users);
     free(names);
     buf_wipe(&password);
     return ok;

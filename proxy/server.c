@@ -283,6 +283,7 @@ static const char *login_user(const struct server *s)
 
 static const struct secret *login_password(const struct server *s)
 {
+    if (s->target->given) return s->target->given_is_token ? NULL : s->target->given;
     return s->login->fetched ? s->login->fetched->password
                              : realm_password(s->target->cluster, s->target->db_user);
 }
@@ -294,6 +295,7 @@ static void send_startup(struct server *s)
     uint32_t begun = frontend_startup_begin(&out, 3, 0);
     frontend_startup_add(&out, slice_str("user"), slice_str(login_user(s)));
     frontend_startup_add(&out, slice_str("database"), slice_str(t->database));
+    buf_add_slice(&out, buf_slice(&t->context));
     buf_add_slice(&out, buf_slice(&s->pairs));
     frontend_startup_end(&out, begun);
     stream_write_slice(&s->stream, buf_slice(&out));
@@ -306,6 +308,7 @@ static void do_log_in(struct server *s, const void *arg)
     struct prove_setup setup = {
         .user = slice_str(login_user(s)),
         .password = login_password(s),
+        .token = s->target->given_is_token ? s->target->given : NULL,
         .tls = stream_is_tls(&s->stream),
     };
     if (setup.tls)
@@ -399,6 +402,13 @@ static void refused(struct server *s, struct slice body)
     struct creds_login *fetched = s->login ? s->login->fetched : NULL;
     bool stale = fetched && (slice_is(state, "28P01") || slice_is(state, "28000"));
     if (stale) creds_reject(s->env->shared->creds, fetched);
+    if (s->target->given && slice_starts(state, "28")) {
+        /* Not ours: the client's. The words are for the log, see session.c. */
+        server_fail(s, ERR_LOGIN_FAILED, "the warehouse does not accept this %s: %.*s",
+                    s->target->given_is_token ? "token" : "password",
+                    text.len < 150 ? (int)text.len : 150, text.at ? text.at : "");
+        return;
+    }
     server_fail(s, stale && !fetched->second ? ERR_NO_CREDENTIALS : ERR_SERVER_REJECTED,
                 "%.*s %s refused the login of \"%s\": %.*s", state.len == 5 ? 5 : 0,
                 state.at ? state.at : "", where, login_user(s),

@@ -54,6 +54,9 @@ struct server_target {
     struct realm *realm; /* held */
     const struct realm_cluster *cluster;
     char *database, *db_user;
+    struct secret *given; /* what a client gave for the warehouse to judge; NULL: nothing */
+    struct buf context;   /* startup parameters that belong to it: key NUL value NUL ... */
+    bool given_is_token;  /* an identity provider's, for code 14 */
 };
 
 struct excess;

@@ -8,6 +8,7 @@
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
+#include "proxy/passthrough.h"
 #include "proxy/prepared.h"
 #include "proxy/reply.h"
 #include "proxy/request.h"
@@ -115,9 +116,18 @@ static void begin_work(struct session *s)
     if (s->client.held.len) request_resume(s);
 }
 
+static bool admit(struct session *s, const struct params *params)
+{
+    struct err err;
+    if (passthrough_admits(s, params, &err)) return true;
+    client_refuse(&s->client, &err);
+    return false;
+}
+
 /* The first server of a session: it supplies the welcome. */
 static void greet(struct session *s, struct server *server)
 {
+    if (!admit(s, &server->params)) return;
     if (!list_key(s, s->keeps_server ? server->pid : 0)) return;
     if (s->settings) pool_remember(s->pool, s->settings, &server->params);
     welcome(s, &server->params);
@@ -152,6 +162,13 @@ static void on_served(struct pool_ticket *t, struct server *server)
 
 static void on_refused(struct pool_ticket *t, const struct err *err)
 {
+    struct session *s = list_item(t, struct session, ticket);
+    if (s->client.unproven && err->code == ERR_LOGIN_FAILED) {
+        log_event(s->client.env->log, LOG_INFO, "client.not_accepted",
+                  LOG_U64("conn", s->client.id), LOG_TEXT("why", err->message), LOG_END);
+        client_disproven(&s->client);
+        return;
+    }
     session_refuse(list_item(t, struct session, ticket), err);
 }
 
@@ -221,7 +238,7 @@ static bool take_role(struct session *s)
 
 /* What the client asks for, and the pool that has it. `wishes` for the caller to free. */
 static bool choose(struct session *s, struct startup_wishes *wishes, struct pool_setup *setup,
-                   struct err *err)
+                   struct buf *context, struct err *err)
 {
     struct client *c = &s->client;
     struct guide_route to;
@@ -239,6 +256,8 @@ static bool choose(struct session *s, struct startup_wishes *wishes, struct pool
         .protocol_version = wishes->version,
         .settings = *to.pool,
     };
+    if (!passthrough_begin(s, to.cluster, &setup->given, context, err)) return false;
+    if (setup->given.secret) setup->settings.min_size = 0; /* the pool goes with who gave it */
     return true;
 }
 
@@ -304,9 +323,10 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
         if (s->restricted) add_pair(&s->pairs, "client_encoding", slice_str("UTF8"));
     }
     s->ticket.pairs = buf_slice(&s->pairs);
-    const struct params *known = s->keeps_server ? NULL : pool_recall(s->pool, s->settings);
+    bool must_ask = s->keeps_server || passthrough_is_stale(s->pool);
+    const struct params *known = must_ask ? NULL : pool_recall(s->pool, s->settings);
     if (known) {
-        if (!list_key(s, 0)) return;
+        if (!admit(s, known) || !list_key(s, 0)) return;
         welcome(s, known);
         log_login(s);
         client_step(c, CLIENT_ON_WELCOMED, NULL);
@@ -321,20 +341,24 @@ static void join(struct session *s)
 {
     struct startup_wishes wishes;
     struct pool_setup setup;
+    struct buf context = { 0 };
     struct err err;
     struct worker *here = s->client.env->worker;
-    if (choose(s, &wishes, &setup, &err)) {
+    if (choose(s, &wishes, &setup, &context, &err)) {
         struct worker *there = worker_of_pool(here, &setup);
         if (there == here || !move_to(s, there)) enter_pool(s, &setup, &wishes);
     } else {
         client_refuse(&s->client, &err);
     }
     buf_fini(&wishes.pairs);
+    buf_fini(&context);
 }
 
 static void on_proved(struct client *c)
 {
-    if (console_is_wanted(c))
+    if (console_is_wanted(c) && c->unproven) /* nobody would judge */
+        client_disproven(c);
+    else if (console_is_wanted(c))
         console_open(session_of(c));
     else
         join(session_of(c));
@@ -376,8 +400,8 @@ static void on_closed(struct client *c)
     guide_end(s);
     free(s->role_name);
     console_free(s->console);
-    if (s->pool) s->pool->n_sessions--;
     stmt_book_free(s->book, &c->env->worker->stmts);
+    if (s->pool) pool_left(s->pool);
     free(s);
 }
 

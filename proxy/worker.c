@@ -169,6 +169,12 @@ struct pool *worker_pool(struct worker *w, const struct pool_setup *setup)
     return p;
 }
 
+void worker_forget_pool(struct worker *w, struct pool *p)
+{
+    map_remove(&w->pools, slice_str(p->key));
+    p->closing = true;
+}
+
 struct worker *worker_of_pool(struct worker *w, const struct pool_setup *setup)
 {
     struct shared *shared = w->env.shared;

@@ -61,6 +61,9 @@ void worker_join(struct worker *w);
 /* The pool for a setup, made when it is new; NULL when memory ran out. */
 struct pool *worker_pool(struct worker *w, const struct pool_setup *setup);
 
+/* The pool will not be found any more; it closes itself. */
+void worker_forget_pool(struct worker *w, struct pool *p);
+
 /* Whether PAUSE holds for pools of this database. */
 bool worker_is_paused(const struct worker *w, struct slice database);
 

@@ -334,6 +334,70 @@ static void check_token_rules(const struct check *c, const struct config_user *u
               user->name);
 }
 
+static bool some_cluster_judges(const struct config *config)
+{
+    for (size_t i = 0; i < config->n_clusters; i++)
+        if (config->clusters[i].credentials.source == CONFIG_SOURCE_PASSTHROUGH) return true;
+    return config->n_clusters == 0;
+}
+
+/* Whoever is judged by the warehouse. */
+static void check_forwarded(const struct check *c, const struct config_user *user)
+{
+    uint32_t forwarded = user->auth & (METHOD(PASSTHROUGH) | METHOD(IDP));
+    const struct config_role *role =
+        user->role ? config_role(c->config, slice_str(user->role)) : NULL;
+    uint32_t line = line_of(c, user, "auth");
+    if (user->idp_users.count > 0 && !(user->auth & METHOD(IDP)))
+        warning(c, line_of(c, user, "idp_users"), "users.%s: idp_users: auth has no \"idp\"",
+                user->name);
+    if (!forwarded) return;
+    const char *word = config_word_auth((enum config_auth)__builtin_ctz(forwarded));
+    if (!some_cluster_judges(c->config))
+        error(c, line, "users.%s: \"%s\": no cluster has credentials.source \"passthrough\"",
+              user->name, word);
+    if (user->auth & METHOD(PASSTHROUGH) &&
+        user->auth & (METHOD(SCRAM) | METHOD(DIGEST) | METHOD(MD5) | METHOD(CLEARTEXT)))
+        error(c, line,
+              "users.%s: \"passthrough\" asks for the database's password, so there can be "
+              "no password of ours beside it",
+              user->name);
+    if (user->auth & METHOD(IDP) && user->idp_users.count == 0 && role &&
+        !config_role_is_unrestricted(role))
+        error(
+            c, line,
+            "users.%s: \"idp\": role \"%s\" is restricted, so idp_users must say whom a token may "
+            "prove",
+            user->name, role->name);
+    if (user->console != CONFIG_CONSOLE_NONE && user->auth == forwarded)
+        warning(
+            c, line_of(c, user, "console"),
+            "users.%s: console: only the warehouse can judge this user, and the console does not "
+            "ask it",
+            user->name);
+}
+
+/* Without routes there is one cluster for everybody. */
+static void check_judge(const struct check *c, const struct config_user *user)
+{
+    const struct config *config = c->config;
+    uint32_t forwarded = user->auth & (METHOD(PASSTHROUGH) | METHOD(IDP));
+    if (config->routes.source || config->n_clusters == 0 || !user->auth) return;
+    const struct config_cluster *cluster = &config->clusters[0];
+    bool judges = cluster->credentials.source == CONFIG_SOURCE_PASSTHROUGH;
+    if (judges && !(user->auth & (METHOD(PASSTHROUGH) | METHOD(IDP) | METHOD(CLEARTEXT))))
+        error(
+            c, line_of(c, user, "auth"),
+            "users.%s: cluster \"%s\" wants the client's own password; that takes \"passthrough\", "
+            "\"cleartext\" or \"idp\"",
+            user->name, cluster->name);
+    if (!judges && forwarded && some_cluster_judges(config))
+        error(c, line_of(c, user, "auth"),
+              "users.%s: every session goes to cluster \"%s\", whose credentials.source is not "
+              "\"passthrough\"",
+              user->name, cluster->name);
+}
+
 static void check_methods(const struct check *c, const struct config_user *user)
 {
     const struct config *config = c->config;
@@ -366,7 +430,9 @@ static void check_methods(const struct check *c, const struct config_user *user)
         warning(c, line,
                 "users.%s: \"trust\" is for loopback and unix sockets, and no listener has one",
                 user->name);
-    if (user->auth && !(user->auth & ~(METHOD(CLEARTEXT) | METHOD(IAM) | METHOD(CERT))) &&
+    if (user->auth &&
+        !(user->auth &
+          ~(METHOD(CLEARTEXT) | METHOD(IAM) | METHOD(CERT) | METHOD(PASSTHROUGH) | METHOD(IDP))) &&
         !some_listen_has_tls(config))
         warning(c, line,
                 "users.%s: can never log in: all its ways need TLS, and no listener has it",
@@ -409,6 +475,8 @@ static void check_users(const struct check *c)
         check_methods(c, user);
         check_role_of(c, user);
         check_db_user(c, user);
+        check_forwarded(c, user);
+        check_judge(c, user);
         check_secret(c, &user->password, "password");
     }
 }
@@ -665,6 +733,12 @@ static void check_top(const struct check *c)
         !slice_is(audit, "stdout"))
         error(c, line_of(c, &config->audit, "to"),
               "audit.to is \"file:PATH\", \"syslog\" or \"stdout\"");
+    if (config->idp_user) {
+        const struct config_user *user = config_user(config, slice_str(config->idp_user));
+        if (!user || !(user->auth & METHOD(IDP)))
+            error(c, line_of(c, config, "idp_user"),
+                  "idp_user: \"%s\" is no user whose auth has \"idp\"", config->idp_user);
+    }
     check_file(c, config, "env_file", config->env_file);
     check_secret(c, &config->aws.external_id, "external_id");
 }

@@ -3,9 +3,10 @@
  *   redshift -l PORT -s SERVER_PORT [-a METHOD] [-u USER=PASSWORD]... [-c CERTS] [-v VERSION] [-q]
  *
  *   -a   how it asks for the password: trust, cleartext (code 3), md5 (5), digest (13, the
- * default), idp (14: the token is the password) -c   TLS with server.crt and server.key of this
- * directory -v   the highest client_protocol_version it grants (default 1) -q   the startup only:
- * no statement is refused or rewritten
+ * default), idp (14: the client must have spoken of an identity provider; the token alone says who
+ * it is: the USER whose PASSWORD it is, whatever the startup packet says) -c   TLS with server.crt
+ * and server.key of this directory -v   the highest client_protocol_version it grants (default 1)
+ * -q   the startup only: no statement is refused or rewritten
  *
  * As Redshift does: the ParameterStatus set, `UNICODE`, lower-case datestyle, no
  * standard_conforming_strings (and backslashes that always escape), unknown startup keys are FATAL
@@ -69,7 +70,7 @@ struct session {
     const struct options *o;
     struct side client, server;
     char user[256], login[256], database[256], application[256];
-    bool asked_encoding;
+    bool asked_encoding, has_provider;
     int version;
 };
 
@@ -277,6 +278,25 @@ static bool digest_agrees(struct session *s, const char *password, const uint8_t
     return ok;
 }
 
+/* Code 14: whose token is it? The user of the startup packet may be empty and does not matter. */
+static bool token_agrees(struct session *s)
+{
+    size_t n = read_message(&s->client, true);
+    const char *m = s->client.at;
+    size_t have = n - 5;
+    bool ok = false;
+    /* JDBC and ODBC end a token with a NUL, the Python driver does not. */
+    if (have && !m[5 + have - 1]) have--;
+    for (int at = 0; m[0] == 'i' && have && !ok && at < s->o->users; at++) {
+        const char *mark = strchr(s->o->user[at], '=');
+        if (!mark || !same(m + 5, have, mark + 1, strlen(mark + 1))) continue;
+        snprintf(s->user, sizeof s->user, "%.*s", (int)(mark - s->o->user[at]), s->o->user[at]);
+        ok = true;
+    }
+    drop(&s->client, n);
+    return ok;
+}
+
 static bool secret_agrees(struct session *s, const char *password, const char *salt)
 {
     enum method how = s->o->method;
@@ -284,8 +304,7 @@ static bool secret_agrees(struct session *s, const char *password, const char *s
     size_t n = read_message(&s->client, true);
     const char *m = s->client.at;
     size_t have = n - 5;
-    bool ok = m[0] == (how == IDP ? 'i' : 'p');
-    /* JDBC and ODBC end a token with a NUL, the Python driver does not. */
+    bool ok = m[0] == 'p';
     if (have && !m[5 + have - 1]) have--;
     if (how == MD5) {
         md5_of(inner, password, strlen(password), s->user, strlen(s->user));
@@ -304,6 +323,8 @@ static void authenticate(struct session *s)
     struct out o;
     bool ok = false;
     if (s->o->method == TRUST) return;
+    if (s->o->method == IDP && !s->has_provider)
+        fatal(s, "28000", "no identity provider in the startup packet");
     if (RAND_bytes(random, sizeof random) != 1) die("random");
     begin(&o, 'R');
     add_u32(&o, s->o->method);
@@ -316,6 +337,10 @@ static void authenticate(struct session *s)
         add(&o, random + NONCE_BYTES, NONCE_BYTES);
     }
     finish(&s->client, &o);
+    if (s->o->method == IDP) {
+        if (!token_agrees(s)) fatal(s, "28000", "the token is not valid");
+        return;
+    }
     if (s->o->method == DIGEST)
         ok = digest_agrees(s, known, random, random + NONCE_BYTES);
     else
@@ -427,6 +452,7 @@ static void startup(struct session *s)
         if (!strcmp(key, "database")) snprintf(s->database, sizeof s->database, "%s", value);
         if (!strcmp(key, "application_name"))
             snprintf(s->application, sizeof s->application, "%s", value);
+        if (!strcmp(key, "idp_type") && *value) s->has_provider = true;
         if (!strcmp(key, "client_encoding")) s->asked_encoding = true;
         if (!strcmp(key, "client_protocol_version")) s->version = atoi(value);
         if (pass) {
