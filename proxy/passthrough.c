@@ -37,8 +37,9 @@ static bool make_id(const struct session *s, struct pool_given *given)
 {
     const struct shared *shared = s->client.env->shared;
     uint8_t sum[SHA256_BYTES];
-    struct slice parts[] = { slice_str(given->is_token ? "token" : "password"), slice_of("", 1),
-                             secret_bytes(given->secret), slice_of("", 1), given->context };
+    /* Neither a password nor a token has a NUL inside. */
+    struct slice kind = given->is_token ? slice_of("token", 6) : slice_of("password", 9);
+    struct slice parts[] = { kind, secret_bytes(given->secret), slice_of("", 1), given->context };
     if (!hash_hmac(sum, slice_of((const char *)shared->user_key, sizeof shared->user_key), parts,
                    sizeof parts / sizeof *parts))
         return false;

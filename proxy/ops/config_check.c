@@ -385,7 +385,8 @@ static void check_judge(const struct check *c, const struct config_user *user)
     if (config->routes.source || config->n_clusters == 0 || !user->auth) return;
     const struct config_cluster *cluster = &config->clusters[0];
     bool judges = cluster->credentials.source == CONFIG_SOURCE_PASSTHROUGH;
-    if (judges && !(user->auth & (METHOD(PASSTHROUGH) | METHOD(IDP) | METHOD(CLEARTEXT))))
+    if (judges && user->console == CONFIG_CONSOLE_NONE &&
+        !(user->auth & (METHOD(PASSTHROUGH) | METHOD(IDP) | METHOD(CLEARTEXT))))
         error(
             c, line_of(c, user, "auth"),
             "users.%s: cluster \"%s\" wants the client's own password; that takes \"passthrough\", "
