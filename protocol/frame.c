@@ -44,12 +44,21 @@ enum frame_result frame_next(struct frame *f, struct slice *in, struct piece *pi
     uint32_t length = wire_be32(in->at + 1);
     if (length < 4 || length - 4 < spec->min || length - 4 > spec->max) return FRAME_BAD_LENGTH;
     uint32_t size = length + 1;
+    if (in->len >= size) { /* all of it is there: what almost every message comes to */
+        f->type = type;
+        piece->type = type;
+        piece->first = piece->last = true;
+        piece->size = size;
+        piece->bytes = slice_of(in->at, size);
+        in->at += size;
+        in->len -= size;
+        return FRAME_PIECE;
+    }
     if (in->len < needed(f, type, size)) return FRAME_MORE;
 
-    size_t n = size < in->len ? size : in->len;
     f->type = type;
-    f->passing = size - (uint32_t)n;
-    *piece = (struct piece){ type, true, f->passing == 0, size, { in->at, n } };
-    *in = slice_after(*in, n);
+    f->passing = size - (uint32_t)in->len;
+    *piece = (struct piece){ type, true, false, size, *in };
+    *in = slice_after(*in, in->len);
     return FRAME_PIECE;
 }

@@ -168,8 +168,7 @@ bool txn_take_dropped(struct txn *t, struct txn_entry *entry)
 
 bool txn_take_local(struct txn *t, struct txn_entry *entry)
 {
-    struct txn_entry *e = oldest(t);
-    if (!e || e->kind != TXN_LOCAL || t->dropping) return false;
+    if (!txn_local_is_due(t)) return false;
     *entry = pop(t);
     return true;
 }

@@ -112,6 +112,12 @@ struct txn_answer {
  * and local answers whose turn it is must have been taken before. */
 struct txn_answer txn_received(struct txn *t, uint8_t type, uint8_t status);
 
+/* Is it the turn of a local answer? */
+static inline bool txn_local_is_due(const struct txn *t)
+{
+    return t->count && !t->dropping && t->ring[t->head].kind == TXN_LOCAL;
+}
+
 /* The local answer whose turn it is; false when there is none. */
 bool txn_take_local(struct txn *t, struct txn_entry *entry);
 

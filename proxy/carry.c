@@ -216,6 +216,7 @@ static const struct {
 
 static void pin_for(struct session *s, uint32_t effects)
 {
+    if (effects == 0) return;
     for (size_t i = 0; i < sizeof pins / sizeof *pins; i++) {
         if (!(effects & pins[i].bit)) continue;
         s->pin_is_fresh = !s->pinned && !s->server->stained && s->server->txn.count == 0;

@@ -44,7 +44,7 @@ static void give(struct session *s, struct local *local, struct outbox *out)
     metrics_add(&s->client.env->metrics, METRIC_local_answers, 1);
 }
 
-void local_tell(struct session *s, struct outbox *out)
+void local_give(struct session *s, struct outbox *out)
 {
     struct txn_entry entry;
     while (s->server && txn_take_local(&s->server->txn, &entry)) give(s, entry.local, out);

@@ -31,8 +31,13 @@ enum take local_refuse(struct session *s, uint8_t type, const struct err *err,
 /* Not yet: whether a simple query's transaction is open is known when all before it is answered. */
 bool local_must_wait(const struct session *s, uint8_t type);
 
-/* Gives the answers whose turn has come; into `out`, or to the client at once when NULL. */
-void local_tell(struct session *s, struct outbox *out);
+/* Gives the answers whose turn has come; into `out`, or to the client at once when NULL. Asked
+ * after every message, for which there is hardly ever one. */
+void local_give(struct session *s, struct outbox *out);
+static inline void local_tell(struct session *s, struct outbox *out)
+{
+    if (s->server && txn_local_is_due(&s->server->txn)) local_give(s, out);
+}
 
 /* A local answer in the ledger that will never be given. `s`: whose, or NULL. */
 void local_drop(struct session *s, void *local);

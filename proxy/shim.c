@@ -84,15 +84,10 @@ static bool answers_empty(struct session *s)
     return local_say(s, &out, true);
 }
 
-bool shim_answers(struct session *s, struct slice text)
+static bool answers(struct session *s, struct slice text)
 {
     char normal[TEXT_MAX];
     size_t len;
-    if (text.len > STATEMENT_MAX || session_is_plain(s)) return false;
-    /* The common case costs one comparison: no list, no statement that could be empty. */
-    bool may_be_empty =
-        text.len == 0 || !((text.at[0] | 0x20) >= 'a' && (text.at[0] | 0x20) <= 'z');
-    if (s->pool->settings.local_answers.count == 0 && !may_be_empty) return false;
     if (!normalise(text, normal, &len)) return false;
     if (len == 0) return answers_empty(s);
     for (size_t i = 0; i < SHIMS; i++) {
@@ -101,4 +96,14 @@ bool shim_answers(struct session *s, struct slice text)
         return say(s, &shims[i]);
     }
     return false;
+}
+
+bool shim_answers(struct session *s, struct slice text)
+{
+    if (text.len > STATEMENT_MAX || session_is_plain(s)) return false;
+    /* The common case costs one comparison: no list, no statement that could be empty. */
+    bool may_be_empty =
+        text.len == 0 || !((text.at[0] | 0x20) >= 'a' && (text.at[0] | 0x20) <= 'z');
+    if (s->pool->settings.local_answers.count == 0 && !may_be_empty) return false;
+    return answers(s, text);
 }

@@ -160,6 +160,7 @@ struct stream {
     struct tls *tls;
     struct stream_out *out; /* NULL while the socket takes everything */
     struct list later;      /* in the loop's `later` */
+    int fd;                 /* libuv's, to write to */
     int16_t failure;        /* a negative UV_ code, once `broken` */
     bool paused : 1, choked : 1, closing : 1, flushing : 1, broken : 1, ended : 1, graced : 1,
         parted : 1, connecting : 1, securing : 1;
