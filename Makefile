@@ -6,7 +6,7 @@
 #   make lint           format, layer fences, static analysis, generated references
 #   make bench          Sluice beside pgbouncer, a bare relay and a direct connection
 #   make fuzz           minutes of fuzzing       make soak   long runs      make drill   faults, with times
-#   make test-drivers   every driver             make deploy                make install DESTDIR= PREFIX=
+#   make test-drivers   every driver             make deploy                make install DESTDIR= PREFIX=   make deb
 #
 # Options: SAN=1 (ASan, UBSan), SAN=thread (TSan), V=1 (show commands), CC=.
 # How it is laid out: each layer is a library; a layer links only what it may use.
@@ -94,4 +94,4 @@ clean:
 
 .PHONY: all clean unit-tests run test lint bench fuzz soak drill test-drivers deploy install
 .DELETE_ON_ERROR:
--include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d')
+-include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d' -type f)

@@ -159,5 +159,16 @@ regress: all
 
 install: all
 	install -D -m 755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BUILD)/sluice describe manual | gzip -9n >$(DESTDIR)$(PREFIX)/share/man/man1/sluice.1.gz
+	$(BUILD)/sluice describe completion >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
+	install -D -m 644 deploy/systemd/sluice.service $(DESTDIR)/usr/lib/systemd/system/sluice.service
+	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
+	install -D -m 644 deploy/systemd/sluice.json $(DESTDIR)$(PREFIX)/share/doc/sluice/examples/sluice.json
 
-.PHONY: policy lint-test regress integration-tests analysis fuzz-programs bench-programs
+# A Debian package of what git has, in build/deb.
+deb:
+	@tests/support/packages.sh build package
+	@deploy/debian/build.sh
+
+.PHONY: deb policy lint-test regress integration-tests analysis fuzz-programs bench-programs

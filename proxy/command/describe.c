@@ -1,4 +1,5 @@
 #include "proxy/command/command.h"
+#include "proxy/command/manual.h"
 
 #include "protocol/err.h"
 #include "protocol/message.h"
@@ -86,9 +87,14 @@ static const struct page {
     const char *name;
     void (*describe)(struct buf *out);
 } PAGES[] = {
-    { "admin", admin_describe },     { "config", config_describe },
-    { "errors", describe_errors },   { "messages", describe_messages },
-    { "metrics", describe_metrics }, { "states", describe_states },
+    { "admin", admin_describe },
+    { "completion", manual_completion },
+    { "config", config_describe },
+    { "errors", describe_errors },
+    { "manual", manual_page },
+    { "messages", describe_messages },
+    { "metrics", describe_metrics },
+    { "states", describe_states },
 };
 
 int command_describe(int argc, char **argv)

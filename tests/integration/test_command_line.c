@@ -110,6 +110,8 @@ static void pages_are_described(void **state)
     expect("describe config --schema", 0, "draft-07");
     expect("describe errors", 0, "| LOGIN_FAILED | 28P01 | FATAL |");
     expect("describe messages", 0, "| QUERY | `Q` |");
+    expect("describe manual", 0, ".SS \"sluice iam\\-policy\"");
+    expect("describe completion", 0, "complete -F _sluice sluice");
     expect("describe -- config", 0, "### Top level");
 }
 

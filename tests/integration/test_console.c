@@ -466,9 +466,26 @@ static void expect_status(int port, const char *path, const char *options, const
     free(got);
 }
 
+/* What a container asks. */
+static void expect_health(const char *option, int status, const char *says)
+{
+    const char *out = kit_path(kit, "health");
+    char command[600];
+    snprintf(command, sizeof command, "%s health --config %s %s > %s 2>&1",
+             kit_built(kit, "sluice"), proxy.config, option, out);
+    int is = system(command);
+    char *said = kit_read(out);
+    assert_true(WIFEXITED(is));
+    if (WEXITSTATUS(is) != status || !said || !strstr(said, says))
+        fail_msg("sluice health %s: status %d, said: %s", option, WEXITSTATUS(is), said);
+    free(said);
+}
+
 static void health_and_nothing_else(void **state)
 {
     (void)state;
+    expect_health("", 0, "live");
+    expect_health("--ready", 0, "ready");
     expect_status(health_port, "/livez", "", "200", "live");
     expect_status(health_port, "/readyz", "", "200", "ready");
     expect_status(health_port, "/healthz", "", "200", "ready");
@@ -540,6 +557,8 @@ static void shutdown_drains(void **state)
     PQclear(PQexec(app, "begin"));
     tell(c, "SHUTDOWN WAIT_FOR_CLIENTS");
     expect_status(health_port, "/readyz", "", "503", "draining");
+    expect_health("", 0, "live");
+    expect_health("--ready", 1, "draining");
     PGresult *r = PQexec(app, "select 1");
     expect_ok(r, PGRES_TUPLES_OK);
     PQclear(r);
@@ -548,6 +567,7 @@ static void shutdown_drains(void **state)
     PQfinish(c);
     for (int i = 0; i < 500 && kit_is_running(kit, proxy.pid); i++) kit_sleep_ms(20);
     assert_false(kit_is_running(kit, proxy.pid));
+    expect_health("", 1, "no answer");
     assert_true(proxy_stop(kit, &proxy));
 }
 

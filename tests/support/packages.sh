@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # packages: what a fresh Debian 12 or Ubuntu machine needs, by name. Does nothing where all is there.
 #
-#   packages.sh [build|test|lint|bench|drivers ...]     default: build test lint
+#   packages.sh [build|test|lint|bench|drivers|package ...]     default: build test lint
 # shellcheck disable=SC2034 # the sets are chosen by name
 set -euo pipefail
 
@@ -11,6 +11,7 @@ test=(postgresql postgresql-client postgresql-contrib libpq-dev libpg-query-dev 
     procps iproute2 util-linux curl)
 lint=(clang-format clang clang-tidy cppcheck shellcheck binutils git)
 bench=(pgbouncer strace util-linux)
+package=(debhelper dpkg-dev fakeroot lintian)
 odbc=(odbc-postgresql unixodbc)
 drivers=(python3-venv default-jdk-headless maven odbc-postgresql unixodbc golang-go nodejs)
 
