@@ -1,6 +1,8 @@
 #include "proxy/control.h"
 
 #include "proxy/aws_client.h"
+#include "proxy/aws_feed.h"
+#include "proxy/aws_secrets.h"
 #include "proxy/control_order.h"
 #include "proxy/creds.h"
 #include "proxy/history.h"
@@ -8,6 +10,8 @@
 #include "proxy/iam_door.h"
 #include "proxy/ops/audit.h"
 #include "proxy/ops/config_settings.h"
+#include "proxy/ops/env_file.h"
+#include "proxy/random.h"
 #include "proxy/realm.h"
 #include "proxy/route_force.h"
 #include "proxy/shared.h"
@@ -19,11 +23,24 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum { REFUSED_EVERY_MS = 10 * 1000 }; /* a refused password makes us look so often at most */
+
+/* A configuration on its way: read, its secrets fetched from AWS, put in force. */
+struct reload {
+    char who[72];
+    struct config *config;
+    struct problems problems;
+    struct control_order *order; /* who hears of the end; NULL: nobody */
+    bool secrets_only;           /* the same configuration, with the secrets of today */
+};
+
 struct control {
     uv_loop_t loop;
     uv_signal_t hup, term, interrupt;
     uv_timer_t deadline;
+    uv_timer_t refresh; /* the next look at the secrets */
     uv_async_t all_gone;
+    uv_async_t secret_refused;
     struct mailbox mailbox; /* orders from the console; answers from workers */
     struct shared *shared;
     struct http *http;
@@ -32,6 +49,11 @@ struct control {
     struct route_force *routes;
     struct log *log;
     struct history history;
+    struct aws_secrets *secrets;
+    struct reload *reload;    /* NULL: none under way */
+    struct mail *orders;      /* reloads that wait for it to end */
+    int64_t secrets_asked_ms; /* when they were looked at last */
+    bool reload_again;        /* SIGHUP came meanwhile */
     bool draining;
 };
 
@@ -116,31 +138,36 @@ static const char *first_error(const struct problems *problems)
     return "no memory";
 }
 
-/* All or nothing: a configuration with an error changes nothing. Listeners stay as they are.
- * `told` (may be NULL) hears of every problem. */
-static bool reload(struct control *c, const char *who, struct buf *told)
+static void start_reload(struct control *c, const char *who, struct control_order *order,
+                         bool secrets_only);
+
+static void on_refresh(uv_timer_t *timer)
 {
-    struct problems problems = { 0 };
-    char *path = strdup(c->realm->config->name);
-    struct config *config = path ? config_load(path, &problems) : NULL;
-    struct realm *realm = config ? realm_new(config, c->realm, c->shared, &problems) : NULL;
-    struct route_force *routes =
-        realm ? route_force_load(realm->config, c->routes, &problems) : NULL;
-    log_problems(c, &problems, path ? path : "");
-    if (told) problems_print(&problems, path ? path : "", told);
-    history_add(&c->history, who, (routes ? realm : c->realm)->generation, c->realm->config,
-                routes ? realm->config : NULL, first_error(&problems));
-    problems_fini(&problems);
-    if (!routes) {
-        realm_unref(realm);
-        c->admin.view.last_reload_ok = false;
-        log_event(c->log, LOG_ERROR, "config.not_reloaded",
-                  LOG_TEXT("why", "see the problems above; the old configuration stays"), LOG_END);
-        free(path);
-        return false;
-    }
-    log_restarts_needed(c, c->realm->config, realm->config);
+    start_reload(timer->data, "secret_refresh", NULL, true);
+}
+
+/* A tenth either way, so that many proxies do not ask at once. */
+static void schedule_refresh(struct control *c)
+{
+    uint64_t ms = c->realm->config->secret_refresh_ms;
+    uv_timer_stop(&c->refresh);
+    c->secrets_asked_ms = aws_feed_now_ms();
+    if (aws_secrets_needed(c->realm->config))
+        uv_timer_start(&c->refresh, on_refresh, ms - ms / 10 + random_u32() % (ms / 5 + 1), 0);
+}
+
+/* A cluster refused a password that was given to us: AWS may have a newer one. */
+static void on_secret_refused(uv_async_t *async)
+{
+    struct control *c = async->data;
+    if (aws_feed_now_ms() - c->secrets_asked_ms < REFUSED_EVERY_MS) return;
+    if (aws_secrets_needed(c->realm->config)) start_reload(c, "a refused password", NULL, true);
+}
+
+static void put_in_force(struct control *c, struct realm *realm, struct route_force *routes)
+{
     struct realm *before = c->realm;
+    log_restarts_needed(c, before->config, realm->config);
     c->realm = c->admin.view.realm = realm;
     take_routes(c, routes);
     c->admin.view.last_reload_ok = true;
@@ -151,10 +178,122 @@ static bool reload(struct control *c, const char *who, struct buf *told)
     audit_open(c->shared->audit, &realm->config->audit);
     iam_door_prepare(c->shared->iam_door, realm);
     warn_of_the_world(c);
-    log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", path),
+    log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", realm->config->name),
               LOG_U64("generation", realm->generation), LOG_END);
-    free(path);
-    return true;
+}
+
+static void not_reloaded(struct control *c, const struct reload *r)
+{
+    if (r->secrets_only) {
+        log_event(c->log, LOG_WARNING, "secrets.not_refreshed",
+                  LOG_TEXT("why", first_error(&r->problems)),
+                  LOG_TEXT("hint", "the ones before stay in use"), LOG_END);
+        return;
+    }
+    c->admin.view.last_reload_ok = false;
+    log_event(c->log, LOG_ERROR, "config.not_reloaded",
+              LOG_TEXT("why", "see the problems above; the old configuration stays"), LOG_END);
+    /* The audit file may have been moved away, whatever is wrong with the configuration. */
+    audit_open(c->shared->audit, &c->realm->config->audit);
+}
+
+/* All or nothing: a configuration with an error changes nothing. Listeners stay as they are. */
+static bool enforce(struct control *c, struct reload *r)
+{
+    struct realm *realm = realm_new(config_ref(r->config), c->realm, c->shared, &r->problems);
+    struct route_force *routes =
+        realm ? route_force_load(realm->config, c->routes, &r->problems) : NULL;
+    history_add(&c->history, r->who, (routes ? realm : c->realm)->generation, c->realm->config,
+                routes ? realm->config : NULL, first_error(&r->problems));
+    if (routes)
+        put_in_force(c, realm, routes);
+    else
+        realm_unref(realm);
+    return routes != NULL;
+}
+
+static void end_reload(struct control *c, bool ok)
+{
+    struct reload *r = c->reload;
+    const char *path = c->realm->config->name;
+    c->reload = NULL;
+    if (r->order) {
+        problems_print(&r->problems, path, &r->order->problems);
+        r->order->ok = ok;
+        control_order_answer(r->order);
+    }
+    config_unref(r->config);
+    problems_fini(&r->problems);
+    free(r);
+}
+
+static void start_next_reload(struct control *c)
+{
+    struct mail *mail = c->orders;
+    if (mail) {
+        c->orders = mail->next;
+        control_take_order(c, list_item(mail, struct control_order, mail));
+    } else if (c->reload_again) {
+        c->reload_again = false;
+        start_reload(c, "SIGHUP", NULL, false);
+    }
+}
+
+static void on_secrets(void *owner, bool ok)
+{
+    struct control *c = owner;
+    struct reload *r = c->reload;
+    bool is_same = ok && r->secrets_only && aws_secrets_equal(r->config, c->realm->config);
+    if (ok && !is_same) ok = enforce(c, r);
+    if (!r->secrets_only) log_problems(c, &r->problems, c->realm->config->name);
+    if (!ok) not_reloaded(c, r);
+    end_reload(c, ok);
+    schedule_refresh(c);
+    start_next_reload(c);
+}
+
+static void start_reload(struct control *c, const char *who, struct control_order *order,
+                         bool secrets_only)
+{
+    if (c->reload && order) {
+        struct mail **last = &c->orders;
+        while (*last) last = &(*last)->next;
+        order->mail.next = NULL;
+        *last = &order->mail;
+        return;
+    }
+    struct reload *r = c->reload ? NULL : calloc(1, sizeof *r);
+    if (!r) {
+        c->reload_again |= !secrets_only;
+        if (order) control_order_answer(order);
+        return;
+    }
+    c->reload = r;
+    r->order = order;
+    r->secrets_only = secrets_only;
+    snprintf(r->who, sizeof r->who, "%s", who);
+    r->config = secrets_only ? config_again(c->realm->config, &r->problems)
+                             : config_load(c->realm->config->name, &r->problems);
+    if (r->config) {
+        aws_secrets_fetch(c->secrets, r->config, &r->problems, on_secrets, c);
+        return;
+    }
+    if (!secrets_only)
+        history_add(&c->history, r->who, c->realm->generation, c->realm->config, NULL,
+                    first_error(&r->problems));
+    on_secrets(c, false);
+}
+
+/* What is under way at the end comes to nothing. */
+static void drop_reloads(struct control *c)
+{
+    struct mail *mail;
+    aws_secrets_close(c->secrets);
+    if (c->reload) end_reload(c, false);
+    while ((mail = c->orders)) {
+        c->orders = mail->next;
+        control_order_answer(list_item(mail, struct control_order, mail));
+    }
 }
 
 /* ---- stopping ------------------------------------------------------------------------------- */
@@ -173,10 +312,8 @@ static void on_deadline(uv_timer_t *timer)
 
 static void on_hup(uv_signal_t *signal, int number)
 {
-    struct control *c = signal->data;
     (void)number;
-    /* The audit file may have been moved away, whatever is wrong with the configuration. */
-    if (!reload(c, "SIGHUP", NULL)) audit_open(c->shared->audit, &c->realm->config->audit);
+    start_reload(signal->data, "SIGHUP", NULL, false);
 }
 
 /* `now`, or by draining first; whoever is told to drain twice stops. */
@@ -209,19 +346,18 @@ static void show(struct control *c, struct control_order *o)
     if (o->show == ADMIN_SHOW_HISTORY) history_show(&c->history, &o->rows);
 }
 
-static bool reload_for(struct control *c, struct control_order *o)
-{
-    char who[72];
-    snprintf(who, sizeof who, "RELOAD: %s", o->who);
-    return reload(c, who, &o->problems);
-}
-
 void control_take_order(void *control, struct control_order *o)
 {
     struct control *c = control;
     bool was_draining = c->draining;
     enum control_order_kind kind = o->kind;
-    o->ok = kind != CONTROL_RELOAD || reload_for(c, o);
+    if (kind == CONTROL_RELOAD) {
+        char who[72];
+        snprintf(who, sizeof who, "RELOAD: %s", o->who);
+        start_reload(c, who, o, false);
+        return;
+    }
+    o->ok = true;
     if (kind == CONTROL_SHOW) show(c, o);
     control_order_answer(o); /* before a stop: the asker is still there to hear it */
     if (kind == CONTROL_STOP) stop(c, true);
@@ -244,9 +380,12 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->term, NULL);
     uv_close((uv_handle_t *)&c->interrupt, NULL);
     uv_close((uv_handle_t *)&c->deadline, NULL);
+    uv_close((uv_handle_t *)&c->refresh, NULL);
     uv_close((uv_handle_t *)&c->all_gone, NULL);
+    uv_close((uv_handle_t *)&c->secret_refused, NULL);
     http_admin_close(&c->admin);
     mailbox_close(&c->mailbox, on_mailbox_closed);
+    drop_reloads(c);
     creds_close(c->shared->creds);
     iam_door_close(c->shared->iam_door);
     http_close(c->http);
@@ -256,7 +395,8 @@ static void on_all_gone(uv_async_t *async)
 static bool start_aws(struct control *c)
 {
     c->http = aws_client_open(&c->loop);
-    if (!c->http) return false;
+    c->secrets = c->http ? aws_secrets_open(&c->loop, c->http) : NULL;
+    if (!c->secrets) return false;
     c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed);
     c->shared->iam_door = iam_door_open(&c->loop, c->http, c->log, c->shared->seed);
     if (c->shared->iam_door) iam_door_prepare(c->shared->iam_door, c->realm);
@@ -365,8 +505,11 @@ static int serve(struct control *c)
 {
     uv_loop_init(&c->loop);
     uv_timer_init(&c->loop, &c->deadline);
+    uv_timer_init(&c->loop, &c->refresh);
     uv_async_init(&c->loop, &c->all_gone, on_all_gone);
-    c->deadline.data = c->all_gone.data = c;
+    uv_async_init(&c->loop, &c->secret_refused, on_secret_refused);
+    c->deadline.data = c->refresh.data = c->all_gone.data = c->secret_refused.data = c;
+    c->shared->secret_refused = &c->secret_refused;
     if (!mailbox_open(&c->mailbox, &c->loop, c)) return 1;
     c->shared->control = &c->mailbox;
     c->shared->started_ms = uv_now(&c->loop);
@@ -379,6 +522,7 @@ static int serve(struct control *c)
     bool started = start_aws(c) && start_workers(c) && start_http(c);
     if (started) {
         log_listening(c);
+        schedule_refresh(c);
     } else {
         stop_workers(c, true);
         uv_async_send(&c->all_gone);
@@ -386,6 +530,7 @@ static int serve(struct control *c)
     uv_run(&c->loop, UV_RUN_DEFAULT);
     join_workers(c->shared);
     http_admin_free(&c->admin);
+    aws_secrets_free(c->secrets);
     creds_free(c->shared->creds);
     iam_door_free(c->shared->iam_door);
     uv_loop_close(&c->loop);
@@ -400,14 +545,25 @@ static void widen_thread_pool(void)
     setenv("UV_THREADPOOL_SIZE", "16", 0);
 }
 
+/* Before there are threads. Problems of the file are the realm's to tell. */
+static void export_environment(const struct config *config)
+{
+    struct problems ignored = { 0 };
+    struct env_file *env = config->env_file ? env_file_load(config->env_file, &ignored) : NULL;
+    env_file_export(env);
+    env_file_free(env);
+    problems_fini(&ignored);
+}
+
 int control_run(struct config *config, struct log *log)
 {
     struct control c = { .log = log, .shared = shared_new() };
     struct problems problems = { 0 };
     widen_thread_pool();
-    config_ref(config); /* its path is wanted even when no realm can be made of it */
     if (c.shared) c.shared->audit = audit_new(log);
-    if (c.shared && c.shared->audit) c.realm = realm_new(config, NULL, c.shared, &problems);
+    export_environment(config);
+    bool ready = c.shared && c.shared->audit && aws_secrets_load(config, &problems);
+    if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);
     if (c.realm) c.routes = route_force_load(config, NULL, &problems);
     log_problems(&c, &problems, config->name);
     config_unref(config);

@@ -400,7 +400,9 @@ static void refused(struct server *s, struct slice body)
     server_name(s, where, sizeof where);
     /* A login from AWS may have become invalid: the next attempt gets another one, once. */
     struct creds_login *fetched = s->login ? s->login->fetched : NULL;
-    bool stale = fetched && (slice_is(state, "28P01") || slice_is(state, "28000"));
+    bool unproven = slice_is(state, "28P01") || slice_is(state, "28000");
+    bool stale = fetched && unproven;
+    if (unproven && !fetched) uv_async_send(s->env->shared->secret_refused);
     if (stale) creds_reject(s->env->shared->creds, fetched);
     if (s->target->given && slice_starts(state, "28")) {
         /* Not ours: the client's. The words are for the log, see session.c. */

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <uv.h>
 
 struct audit;
 struct creds;
@@ -37,8 +38,9 @@ struct shared {
     struct audit *audit;       /* likewise */
     struct worker **workers;
     unsigned n_workers;
-    struct mailbox *control; /* the control thread's; see control_order.h */
-    uint64_t started_ms;     /* monotonic */
+    uv_async_t *secret_refused; /* the control thread's: a cluster refused a static password */
+    struct mailbox *control;    /* the control thread's; see control_order.h */
+    uint64_t started_ms;        /* monotonic */
 };
 
 struct shared *shared_new(void);

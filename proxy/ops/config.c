@@ -1,9 +1,11 @@
 #include "proxy/ops/config.h"
 
 #include "auth/redshift_credentials.h"
+#include "auth/secret.h"
 #include "proxy/ops/config_table.h"
 #include "proxy/ops/file.h"
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -50,7 +52,7 @@ static void choose_tls_mode(struct config_listen_tls *tls, const struct json_doc
     if (!is_said && tls->certificate) tls->mode = CONFIG_TLS_REQUIRE;
 }
 
-static struct config_loaded *read_document(const struct json_doc *doc,
+static struct config_loaded *read_document(struct slice text, const struct json_doc *doc,
                                            const struct config_world *world,
                                            struct problems *problems)
 {
@@ -67,6 +69,7 @@ static struct config_loaded *read_document(const struct json_doc *doc,
                                     .directory = directory_of(world->path) };
     config_read_section(&reader, config_section_top, "", json_root(doc), false, config);
     config->name = config_copy(&loaded->arena, slice_str(world->path));
+    loaded->text = slice_of(config_copy(&loaded->arena, text), text.len);
     if (loaded->arena.failed) problem_error(problems, 0, "out of memory");
     return loaded;
 }
@@ -86,7 +89,7 @@ struct config *config_parse(struct slice text, const struct config_world *world,
         problem_error(problems, json_line(json_root(doc)), "the document must be an object, not %s",
                       json_type_name(json_type(json_root(doc))));
     else
-        loaded = read_document(doc, world, problems);
+        loaded = read_document(text, doc, world, problems);
     if (loaded && !loaded->arena.failed) {
         struct config *config = &loaded->config;
         for (size_t i = 0; i < config->n_listen; i++) choose_tls_mode(&config->listen[i].tls, doc);
@@ -115,6 +118,93 @@ struct config *config_load(const char *path, struct problems *problems)
     return config;
 }
 
+/* ---- secrets ---------------------------------------------------------------------------------*/
+
+struct visit {
+    config_visit_secret *visit;
+    void *arg;
+    struct buf path;
+};
+
+static void visit_section(struct visit *v, const struct config_section *section, void *values);
+
+/* The path is made longer for what is inside, and then as it was. */
+__attribute__((format(printf, 2, 3))) static uint32_t enter(struct visit *v, const char *format,
+                                                            ...)
+{
+    uint32_t before = v->path.len;
+    va_list args;
+    va_start(args, format);
+    buf_vaddf(&v->path, format, args);
+    va_end(args);
+    return before;
+}
+
+static void leave(struct visit *v, uint32_t before) { buf_truncate(&v->path, before); }
+
+static void visit_one(struct visit *v, struct secret_ref *ref)
+{
+    buf_add_u8(&v->path, 0);
+    v->visit(v->arg, v->path.failed ? "" : v->path.at, ref);
+    if (!v->path.failed) buf_truncate(&v->path, v->path.len - 1);
+}
+
+static void visit_items(struct visit *v, const struct config_field *field, void *values)
+{
+    char *items = *(char **)config_member(field, values);
+    for (size_t i = 0; i < *config_member_count(field, values); i++) {
+        void *item = items + i * field->section->size;
+        const struct config_head *head = item;
+        uint32_t before = head->name ? enter(v, ".%s", head->name) : enter(v, "[%zu]", i);
+        visit_section(v, field->section, item);
+        leave(v, before);
+    }
+}
+
+static void visit_secrets(struct visit *v, struct config_secrets *secrets)
+{
+    for (size_t i = 0; i < secrets->count; i++) {
+        uint32_t before = enter(v, ".%s", secrets->items[i].name);
+        visit_one(v, &secrets->items[i].secret);
+        leave(v, before);
+    }
+}
+
+/* Sections nest three deep at most: config.def is the only source of depth. */
+static void visit_section(struct visit *v, const struct config_section *section, void *values)
+{
+    for (size_t i = 0; i < section->n_fields; i++) {
+        const struct config_field *field = &section->fields[i];
+        void *member = config_member(field, values);
+        uint32_t before = enter(v, "%s%s", v->path.len ? "." : "", field->name);
+        switch (field->type) {
+        case TYPE_SECRET:
+        case TYPE_SETTING: visit_one(v, member); break;
+        case TYPE_SECRETS: visit_secrets(v, member); break;
+        case TYPE_OBJECT: visit_section(v, field->section, member); break;
+        case TYPE_OBJECTS:
+        case TYPE_MAP: visit_items(v, field, values); break;
+        default: break;
+        }
+        leave(v, before);
+    }
+}
+
+void config_each_secret(struct config *config, config_visit_secret *visit, void *arg)
+{
+    struct visit v = { .visit = visit, .arg = arg };
+    visit_section(&v, config_section_top, config);
+    buf_fini(&v.path);
+}
+
+static void forget_secret(void *arg, const char *path, struct secret_ref *ref)
+{
+    (void)arg;
+    (void)path;
+    secret_free(ref->fetched);
+    ref->fetched = NULL;
+}
+
 /* ---- sharing ---------------------------------------------------------------------------------*/
 
 static struct config_loaded *loaded_of(struct config *config)
@@ -134,8 +224,16 @@ void config_unref(struct config *config)
     struct config_loaded *loaded = loaded_of(config);
     /* Acquire and release: the last one must see what all others did before they let go. */
     if (atomic_fetch_sub_explicit(&loaded->references, 1, memory_order_acq_rel) != 1) return;
+    if (!loaded->arena.failed) config_each_secret(config, forget_secret, NULL);
     config_arena_fini(&loaded->arena);
     free(loaded);
+}
+
+struct config *config_again(const struct config *config, struct problems *problems)
+{
+    const struct config_loaded *loaded = (const struct config_loaded *)(const void *)config;
+    struct config_world world = { .path = config->name, .now_s = (uint64_t)time(NULL) };
+    return config_parse(loaded->text, &world, problems);
 }
 
 struct config *config_keeper_new(void)

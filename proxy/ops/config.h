@@ -107,6 +107,14 @@ struct config_world {
 struct config *config_parse(struct slice text, const struct config_world *world,
                             struct problems *problems);
 
+/* Another one from the same text, private to the caller; what it names is not looked at again. */
+struct config *config_again(const struct config *config, struct problems *problems);
+
+/* Every reference to a secret, absent ones included, with its directive
+ * ("users.ana.password"). */
+typedef void config_visit_secret(void *arg, const char *path, struct secret_ref *ref);
+void config_each_secret(struct config *config, config_visit_secret *visit, void *arg);
+
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* NULL is fine */
 

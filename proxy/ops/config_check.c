@@ -742,6 +742,10 @@ static void check_top(const struct check *c)
     }
     check_file(c, config, "env_file", config->env_file);
     check_secret(c, &config->aws.external_id, "external_id");
+    if (secret_needs_aws(&config->aws.external_id))
+        error(
+            c, config->aws.external_id.line,
+            "aws.external_id is needed before AWS can be asked for it; use \"env:\" or \"file:\"");
 }
 
 void config_check(struct config *config, const struct json_doc *doc,

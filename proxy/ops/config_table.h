@@ -100,6 +100,7 @@ void config_arena_fini(struct config_arena *arena);
 struct config_loaded {
     struct config config; /* first: they share their address */
     struct config_arena arena;
+    struct slice text; /* in the arena: what it was read from */
     _Atomic uint32_t references;
 };
 

@@ -154,6 +154,26 @@ const char *env_file_get(const struct env_file *file, const char *name)
     return value;
 }
 
+static bool is_for_others(const char *name)
+{
+    static const char *const names[] = { "https_proxy", "http_proxy", "no_proxy" };
+    if (strncmp(name, "AWS_", 4) == 0) return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (slice_is_nocase(slice_str(name), names[i])) return true;
+    return false;
+}
+
+void env_file_export(const struct env_file *file)
+{
+    const char *end = file ? file->text.at + file->text.len : NULL;
+    for (const char *at = file ? file->text.at : NULL; at < end;) {
+        const char *value = at + strlen(at) + 1;
+        /* A name that stands twice has its last value. */
+        if (is_for_others(at) && !getenv(at)) setenv(at, env_file_get(file, at), 1);
+        at = value + strlen(value) + 1;
+    }
+}
+
 void env_file_free(struct env_file *file)
 {
     if (!file) return;

@@ -30,6 +30,11 @@ struct env_file *env_file_load(const char *path, struct problems *problems);
  * is in neither. Borrowed: until the file is freed, or the environment changed. */
 const char *env_file_get(const struct env_file *file, const char *name);
 
+/* Puts what AWS's tools and HTTP clients look for (AWS_..., https_proxy, http_proxy, no_proxy, in
+ * either case) into the process's environment, where it is not there already. Before there are
+ * threads. NULL is fine. */
+void env_file_export(const struct env_file *file);
+
 void env_file_free(struct env_file *file);
 
 #endif

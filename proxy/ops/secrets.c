@@ -1,5 +1,6 @@
 #include "proxy/ops/secrets.h"
 
+#include "auth/secret.h"
 #include "proxy/ops/env_file.h"
 #include "proxy/ops/file.h"
 
@@ -37,10 +38,12 @@ bool secret_resolve(const struct secret_ref *ref, const struct env_file *env, st
         strip_newline(out, start);
         break;
     case SECRET_SSM:
-        return err_set(err, ERR_CONFIG, "ssm:%s must be fetched from AWS first", ref->text);
     case SECRET_SECRETSMANAGER:
-        return err_set(err, ERR_CONFIG, "secretsmanager:%s must be fetched from AWS first",
-                       ref->text);
+        if (!ref->fetched)
+            return err_set(err, ERR_CONFIG, "%s:%s must be fetched from AWS first",
+                           ref->kind == SECRET_SSM ? "ssm" : "secretsmanager", ref->text);
+        buf_add_slice(out, secret_bytes(ref->fetched));
+        break;
     case SECRET_VERIFIER:
     case SECRET_PLAIN: buf_add_str(out, ref->text); break;
     }

@@ -21,10 +21,13 @@ enum secret_kind {
     SECRET_PLAIN, /* text: the value itself, where that is allowed (struct config: SETTING) */
 };
 
+struct secret;
+
 struct secret_ref {
     enum secret_kind kind;
-    uint32_t line; /* in the configuration */
-    char *text;    /* owned by the configuration */
+    uint32_t line;          /* in the configuration */
+    char *text;             /* owned by the configuration */
+    struct secret *fetched; /* what AWS said (aws_secrets.h), likewise; NULL: not asked */
 };
 
 struct env_file;
@@ -34,7 +37,7 @@ enum { SECRET_CAP_BYTES = 64 * 1024 };
 /* Appends the secret to `out`, at most SECRET_CAP_BYTES, without the newline that ends a file; the
  * caller wipes `out`. `env` may be NULL: the environment alone. Reads files: not for a loop's
  * thread. False with err set (ERR_CONFIG, says what to do, never the secret): it is absent, not
- * set, unreadable, empty, or lies in AWS (secret_needs_aws), which this function cannot reach. */
+ * set, unreadable, empty, or lies in AWS (secret_needs_aws) and was not fetched from there. */
 bool secret_resolve(const struct secret_ref *ref, const struct env_file *env, struct buf *out,
                     struct err *err);
 
