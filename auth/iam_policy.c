@@ -68,9 +68,10 @@ static void end_statement(struct writing *w, const char *id, const char *actions
         add_list(w->out, "Resource", &w->resources);
         if (via)
             buf_addf(w->out,
-                     ",\n      \"Condition\": {\n        \"StringEquals\": { "
+                     ",\n      \"Condition\": {\n        \"%s\": { "
                      "\"kms:ViaService\": \"%s.%.*s.%s\" }\n      }",
-                     via, SLICE_ARG(w->facts->region), aws_partition_of(w->facts->region)->suffix);
+                     slice_is(w->facts->region, "*") ? "StringLike" : "StringEquals", via,
+                     SLICE_ARG(w->facts->region), aws_partition_of(w->facts->region)->suffix);
         buf_add_str(w->out, "\n    }");
     }
     w->out->failed |= w->resources.failed || list.failed;

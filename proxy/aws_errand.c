@@ -128,6 +128,5 @@ void aws_errand_explain(const struct aws_errand *e, struct err *err)
     else if (!list_is_empty(&e->wait.node))
         err_set(err, ERR_NO_CREDENTIALS, "the proxy has no AWS keys yet: still searching");
     else
-        err_set(err, ERR_NO_CREDENTIALS, "%s: no answer yet",
-                e->what ? e->what : "the cluster's endpoint");
+        err_set(err, ERR_NO_CREDENTIALS, "%s: no answer yet", e->what ? e->what : "AWS");
 }

@@ -188,7 +188,10 @@ static void on_impatient(struct wheel_node *node)
 {
     struct creds_ask *a = list_item(node, struct creds_ask, patience);
     struct err err;
-    aws_errand_explain(&a->entry->errand, &err);
+    if (list_is_empty(&a->entry->place_wait.node))
+        aws_errand_explain(&a->entry->errand, &err);
+    else
+        place_explain(a->entry->place, &err);
     answer(a, NULL, &err);
 }
 

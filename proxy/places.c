@@ -190,4 +190,9 @@ bool place_use(struct place *place, struct place_wait *w)
     return false;
 }
 
+void place_explain(const struct place *place, struct err *err)
+{
+    aws_errand_explain(&place->errand, err);
+}
+
 void place_doubt(struct place *place) { place->good_until_ms = 0; }

@@ -37,6 +37,9 @@ struct place *places_get(struct places *p, const struct config_cluster *cluster,
 /* True: it is known. False: `w` is told, later or (an error) at once. */
 bool place_use(struct place *place, struct place_wait *w);
 
+/* How the asking stands, for somebody who will wait no longer. */
+void place_explain(const struct place *place, struct err *err);
+
 /* Nobody answers there any more: the next to want it makes us ask again. */
 void place_doubt(struct place *place);
 

@@ -43,6 +43,7 @@ $(BUILD)/tools/aws: tests/aws/aws.c $(product)
 # No passwords anywhere, against moto's STS and Redshift; skips where PyPI cannot be reached.
 test-aws: all
 	@tests/aws/moto.sh
+	@tests/aws/out.sh
 .PHONY: test-aws
 
 integration-tests: $(INTEGRATION_TESTS) $(TEST_TOOLS)

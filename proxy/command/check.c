@@ -7,27 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A variable that is not set here may be set where the proxy runs: a warning. */
-static void look_for_variable(const struct secret_ref *ref, const struct env_file *env,
-                              struct problems *problems)
-{
-    if (ref->kind == SECRET_ENV && !env_file_get(env, ref->text))
-        problem_warning(problems, ref->line, "the variable %s is not set", ref->text);
-}
+struct look {
+    const struct env_file *env;
+    struct problems *problems;
+};
 
-static void look_for_variables(const struct config *config, const struct env_file *env,
-                               struct problems *problems)
+/* A variable that is not set here may be set where the proxy runs: a warning. */
+static void look_for_variable(void *arg, const char *path, struct secret_ref *ref)
 {
-    for (size_t i = 0; i < config->n_clusters; i++) {
-        const struct config_cluster *cluster = &config->clusters[i];
-        look_for_variable(&cluster->aws.external_id, env, problems);
-        for (size_t j = 0; j < cluster->credentials.users.count; j++)
-            look_for_variable(&cluster->credentials.users.items[j].secret, env, problems);
-    }
-    for (size_t i = 0; i < config->n_users; i++)
-        look_for_variable(&config->users[i].password, env, problems);
-    look_for_variable(&config->routes.cache_password, env, problems);
-    look_for_variable(&config->routes.signing_key, env, problems);
+    const struct look *look = arg;
+    (void)path;
+    if (ref->kind == SECRET_ENV && !env_file_get(look->env, ref->text))
+        problem_warning(look->problems, ref->line, "the variable %s is not set", ref->text);
 }
 
 static void print(const struct problems *problems, const char *path)
@@ -62,7 +53,8 @@ static size_t check(const char *path)
     struct env_file *env = NULL;
     struct config *config = config_load(path, &problems);
     if (config && config->env_file) env = env_file_load(config->env_file, &env_problems);
-    if (config) look_for_variables(config, env, &problems);
+    struct look look = { env, &problems };
+    if (config) config_each_secret(config, look_for_variable, &look);
     problems_sort(&problems);
     print(&problems, path);
     if (config && config->env_file) print(&env_problems, config->env_file);

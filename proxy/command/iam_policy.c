@@ -21,9 +21,11 @@ static bool has(const struct slice *list, size_t n, struct slice text)
     return false;
 }
 
-static void add_secret(struct collected *c, const struct secret_ref *ref)
+static void add_secret(void *arg, const char *path, struct secret_ref *ref)
 {
+    struct collected *c = arg;
     struct slice name = slice_str(ref->text);
+    (void)path;
     if (ref->kind == SECRET_SSM && !has(c->parameters, c->n_parameters, name))
         c->parameters[c->n_parameters++] = name;
     if (ref->kind != SECRET_SECRETSMANAGER) return;
@@ -32,14 +34,11 @@ static void add_secret(struct collected *c, const struct secret_ref *ref)
     if (!has(c->secrets, c->n_secrets, name)) c->secrets[c->n_secrets++] = name;
 }
 
-static void add_secrets(struct collected *c, const struct config *config)
+static void count_secret(void *arg, const char *path, struct secret_ref *ref)
 {
-    for (size_t i = 0; i < config->n_users; i++) add_secret(c, &config->users[i].password);
-    for (size_t i = 0; i < config->n_clusters; i++)
-        for (size_t u = 0; u < config->clusters[i].credentials.users.count; u++)
-            add_secret(c, &config->clusters[i].credentials.users.items[u].secret);
-    add_secret(c, &config->routes.cache_password);
-    add_secret(c, &config->routes.signing_key);
+    (void)path;
+    (void)ref;
+    ++*(size_t *)arg;
 }
 
 static void add_db_users(struct collected *c, const struct config *config)
@@ -50,12 +49,20 @@ static void add_db_users(struct collected *c, const struct config *config)
     }
 }
 
+static struct slice region_of_all(const struct config *config)
+{
+    const char *region = config->aws.region;
+    if (!region) region = getenv("AWS_REGION");
+    if (!region || !*region) region = getenv("AWS_DEFAULT_REGION");
+    return slice_str(region && *region ? region : "*");
+}
+
 static struct slice region_of(const struct config *config, const struct config_cluster *cluster)
 {
     struct redshift_host host;
     if (cluster->aws.region) return slice_str(cluster->aws.region);
     if (redshift_host_parse(slice_str(cluster->endpoint.host), &host)) return host.region;
-    return slice_str(config->aws.region);
+    return region_of_all(config);
 }
 
 static bool api_of(const struct config_cluster *cluster, enum redshift_api *api)
@@ -87,23 +94,23 @@ static void add_cluster(struct collected *c, const struct config *config,
         .db_groups = groups,
         .db_group_count = groups ? cluster->db_groups.count : 0,
         .autocreate = cluster->autocreate,
+        .discover = cluster->endpoint.text == NULL,
     };
 }
 
-static bool collect(struct collected *c, const struct config *config)
+static bool collect(struct collected *c, struct config *config)
 {
-    size_t refs = config->n_users + 2;
-    for (size_t i = 0; i < config->n_clusters; i++)
-        refs += config->clusters[i].credentials.users.count;
+    size_t refs = 1;
+    config_each_secret(config, count_secret, &refs);
     c->clusters = calloc(config->n_clusters + 1, sizeof *c->clusters);
     c->db_users = calloc(config->n_users + 1, sizeof *c->db_users);
     c->parameters = calloc(refs, sizeof *c->parameters);
     c->secrets = calloc(refs, sizeof *c->secrets);
     if (!c->clusters || !c->db_users || !c->parameters || !c->secrets) return false;
     add_db_users(c, config);
-    add_secrets(c, config);
+    config_each_secret(config, add_secret, c);
     for (size_t i = 0; i < config->n_clusters; i++) add_cluster(c, config, &config->clusters[i]);
-    c->facts.region = slice_str(config->aws.region);
+    c->facts.region = region_of_all(config);
     c->facts.clusters = c->clusters;
     c->facts.top_role_arn = slice_str(config->aws.assume_role_arn);
     c->facts.parameters = c->parameters;

@@ -83,9 +83,11 @@ static enum http_failure failure_of(const struct http_call *c, CURLcode code)
     case CURLE_COULDNT_RESOLVE_PROXY: return HTTP_CANNOT_RESOLVE;
     case CURLE_COULDNT_CONNECT: return HTTP_CANNOT_CONNECT;
     case CURLE_OPERATION_TIMEDOUT: {
-        curl_off_t connected_us = 0;
+        /* The first is 0 as well on a connection that was there already. */
+        curl_off_t connected_us = 0, asked_us = 0;
         curl_easy_getinfo(c->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
-        return connected_us > 0 ? HTTP_TIMEOUT : HTTP_CANNOT_CONNECT;
+        curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &asked_us);
+        return connected_us > 0 || asked_us > 0 ? HTTP_TIMEOUT : HTTP_CANNOT_CONNECT;
     }
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:

@@ -1,0 +1,268 @@
+#!/usr/bin/env bash
+# out.sh: how Sluice gets its own credentials, against moto with signatures and policies checked.
+#
+#   clients (trusted) --> Sluice -- TLS, logins of minutes --> PostgreSQL, which really expires them
+#                           |
+#                           +--> front.py (faults, what moto lacks) --> moto: STS, Redshift, SSM, Secrets Manager
+#
+# STORM=10000 for the long form of the cold start (`make soak` does); LOAD_S for the load with short lives.
+set -euo pipefail
+# shellcheck source=tests/support/env.sh
+. "$(dirname "$0")/../support/env.sh"
+# shellcheck source=tests/aws/world.sh
+. "$(dirname "$0")/world.sh"
+
+binary=${SLUICE:-$build/sluice}
+[ -x "$binary" ] || die "no $binary: run make first"
+ensure_venv
+kit_begin aws-out
+start_world
+free_port port
+
+home=$kit_dir/sluice
+mkdir -m 700 "$home" "$home/.aws"
+cp "$kit_dir/certs/server.crt" "$kit_dir/certs/server.key" "$kit_dir/certs/ca.crt" "$home/"
+export HOME=$home
+
+# ---- an account: clusters, secrets, a user whose only right is to become a role -----------------------------
+"$venv/bin/python" - "$home" <<'PY'
+import boto3, json, os, sys
+home, url = sys.argv[1], os.environ["AWS_ENDPOINT_URL"]
+keys = dict(aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x")
+make = lambda service, **more: boto3.client(service, region_name="us-east-1", endpoint_url=url, **{**keys, **more})
+iam, sts = make("iam"), make("sts")
+trust = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]})
+cluster = dict(NodeType="ra3.large", MasterUsername="admin", MasterUserPassword="Passw0rd!", DBName="dev")
+make("redshift").create_cluster(ClusterIdentifier="c1", **cluster)
+make("ssm").put_parameter(Name="/sluice/static", Value="from-parameter-store", Type="SecureString")
+make("secretsmanager").create_secret(Name="warehouse", SecretString=json.dumps({"username": "s2", "password": "from-secrets-manager"}))
+iam.create_role(RoleName="sluice", AssumeRolePolicyDocument=trust)
+iam.create_user(UserName="proxy")
+iam.put_user_policy(UserName="proxy", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::123456789012:role/sluice"}]}))
+key = iam.create_access_key(UserName="proxy")["AccessKey"]
+iam.create_user(UserName="bare")  # may do nothing
+bare = iam.create_access_key(UserName="bare")["AccessKey"]
+# Another account, with a role of its own that lets us in.
+there = sts.assume_role(RoleArn="arn:aws:iam::210987654321:role/setup", RoleSessionName="setup")["Credentials"]
+other = dict(aws_access_key_id=there["AccessKeyId"], aws_secret_access_key=there["SecretAccessKey"], aws_session_token=there["SessionToken"])
+make("iam", **other).create_role(RoleName="access", AssumeRolePolicyDocument=trust)
+make("redshift", **other).create_cluster(ClusterIdentifier="c2", **cluster)
+for profile, name in (("base", key), ("bare", bare)):
+    with open(f"{home}/.aws/credentials", "a") as out:
+        out.write(f"[{profile}]\naws_access_key_id = {name['AccessKeyId']}\naws_secret_access_key = {name['SecretAccessKey']}\n")
+with open(f"{home}/secret-words", "w") as out:
+    out.write("\n".join([key["SecretAccessKey"], bare["SecretAccessKey"], "from-parameter-store", "from-secrets-manager", "with-iam-password", "serverless-password"]) + "\n")
+with open(f"{home}/other.env", "w") as out:
+    out.write("\n".join(f"{k.upper()}={v}" for k, v in other.items()))
+PY
+cat >"$home/.aws/config" <<'INI'
+[profile sluice]
+role_arn = arn:aws:iam::123456789012:role/sluice
+source_profile = base
+region = us-east-1
+INI
+admin() { "$pg_bin/psql" -qXAt -h "$kit_dir/warehouse" -p "$warehouse_port" -U postgres -d dev -c "$1"; }
+admin "create role s1 login password 'from-parameter-store'"
+admin "create role s2 login password 'from-secrets-manager'"
+
+write_config() { # AWS-SECTION [TOP-LEVEL-MORE]
+    cat >"$home/sluice.json" <<JSON
+{ "server_id": "sluice-out-test",
+  "workers": 2,
+  "aws": $1,${2:-}
+  "listen": [ { "address": "127.0.0.1:$port" } ],
+  "clusters": {
+    "found":      { "ca": "ca.crt", "credentials": { "source": "iam", "cluster_identifier": "c1" } },
+    "named":      { "ca": "ca.crt", "endpoint": "localhost:$warehouse_port", "credentials": { "source": "iam", "cluster_identifier": "c1" },
+                    "db_groups": ["g1", "g2"], "autocreate": true, "duration": "20m" },
+    "abroad":     { "ca": "ca.crt", "credentials": { "source": "iam", "cluster_identifier": "c2" },
+                    "aws": { "assume_role_arn": "arn:aws:iam::210987654321:role/access", "external_id": "ours-only", "session_name": "crossing" } },
+    "as-itself":  { "ca": "ca.crt", "endpoint": "localhost:$warehouse_port", "credentials": { "source": "iam-with-iam", "cluster_identifier": "c1" } },
+    "serverless": { "ca": "ca.crt", "credentials": { "source": "iam-serverless", "workgroup": "wg" } },
+    "static":     { "ca": "ca.crt", "endpoint": "localhost:$warehouse_port",
+                    "credentials": { "source": "static", "users": { "s1": "ssm:/sluice/static", "s2": "secretsmanager:warehouse#password" } } } },
+  "users": { "found": { "auth": ["trust"], "role": "all", "db_user": "loader" },
+             "named": { "auth": ["trust"], "role": "all", "db_user": "named" },
+             "abroad": { "auth": ["trust"], "role": "all", "db_user": "roamer" },
+             "as-itself": { "auth": ["trust"], "role": "all", "db_user": "x" },
+             "serverless": { "auth": ["trust"], "role": "all", "db_user": "x" },
+             "s1": { "auth": ["trust"], "role": "all" },
+             "s2": { "auth": ["trust"], "role": "all" } },
+  "roles": { "all": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ] } },
+  "access": [ { "from": ["127.0.0.1"], "users": ["*"] } ],
+  "routes": { "source": "file:routes.json" },
+  "pool": { "size": 10, "wait_timeout": "${wait:-20s}", "server_connect_timeout": "${connect_timeout:-10s}", "server_lifetime": "${lifetime:-1h}" },
+  "limits": { "clients": 20000, "logins_in_progress": 20000, "login_timeout": "60s" },
+  "log": { "level": "debug" } }
+JSON
+}
+cat >"$home/routes.json" <<'JSON'
+{ "version": 1, "rules": [
+    { "id": "f", "when": { "user": "found" }, "to": "found" }, { "id": "n", "when": { "user": "named" }, "to": "named" },
+    { "id": "a", "when": { "user": "abroad" }, "to": "abroad" }, { "id": "i", "when": { "user": "as-itself" }, "to": "as-itself" },
+    { "id": "w", "when": { "user": "serverless" }, "to": "serverless" }, { "id": "s", "to": "static" } ] }
+JSON
+write_config '{ "region": "us-east-1", "profile": "sluice" }'
+hand_over "$home"
+check() { "$binary" check --config "$home/sluice.json" 2>&1 || true; }
+wants 'check needs no network' 'fine' "$(AWS_ENDPOINT_URL=http://127.0.0.1:1 check)"
+
+# ---- the actions of the policy that we print are those that AWS asks for -----------------------------------------------------
+"$binary" iam-policy --config "$home/sluice.json" >"$kit_dir/policies" 2>"$kit_dir/policies.for"
+"$venv/bin/python" - "$kit_dir/policies" "$home/other.env" <<'PY'
+import boto3, json, os, sys
+url = os.environ["AWS_ENDPOINT_URL"]
+text, documents, at = open(sys.argv[1]).read(), [], 0
+while text[at:].strip():
+    document, end = json.JSONDecoder().raw_decode(text[at:].lstrip())
+    at += len(text[at:]) - len(text[at:].lstrip()) + end
+    for statement in document["Statement"]:  # moto knows no resources but roles, and no conditions
+        statement.pop("Condition", None)
+        if statement["Action"] != ["sts:AssumeRole"]:
+            statement["Resource"] = "*"
+    documents.append(json.dumps(document))
+own, abroad = documents
+keys = dict(aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x")
+other = {k.lower(): v for k, v in (line.split("=", 1) for line in open(sys.argv[2]).read().split("\n"))}
+boto3.client("iam", endpoint_url=url, region_name="us-east-1", **keys).put_role_policy(RoleName="sluice", PolicyName="p", PolicyDocument=own)
+boto3.client("iam", endpoint_url=url, region_name="us-east-1", **other).put_role_policy(RoleName="access", PolicyName="p", PolicyDocument=abroad)
+PY
+wants 'iam-policy has a document for the role in the other account' 'role/access' "$(cat "$kit_dir/policies.for")"
+moto_auth 0 # from here on every signature and every permission counts
+
+start_sluice() {
+    start sluice "$support/sluice.sh" "$home" "$binary" run --config sluice.json
+    sluice=$started
+    wait_port "$port" "$sluice" || not_ok 'Sluice starts' "$(cat "$kit_dir/sluice.log")"
+}
+stop_sluice() { stop "$sluice"; }
+start_sluice
+ask() { # USER [SQL]
+    "$pg_bin/psql" -qXAt "host=127.0.0.1 port=$port dbname=dev user=$1 sslmode=disable" -c "${2:-select session_user}" 2>&1 || true
+}
+
+equals 'a cluster without endpoint is found, and a login made for it' IAM:loader "$(ask found)"
+equals 'one with an endpoint; a user that is created' IAMA:named "$(ask named)"
+wants 'the call has groups, autocreate and duration' '1 1 1' \
+    "$(front_calls GetClusterCredentials DbGroups.DbGroup.2 g2) $(front_calls GetClusterCredentials AutoCreate true) $(front_calls GetClusterCredentials DurationSeconds 1200)"
+equals 'a cluster in another account, by a role there' IAM:roamer "$(ask abroad)"
+wants 'with the external id, and our name in CloudTrail' '1 2' \
+    "$(front_calls AssumeRole ExternalId ours-only) $(front_calls AssumeRole RoleSessionName crossing)"
+equals 'GetClusterCredentialsWithIAM' IAMR:proxy "$(ask as-itself)"
+equals 'a serverless workgroup, found by its name' IAMR:proxy "$(ask serverless)"
+equals 'a password from Parameter Store' s1 "$(ask s1)"
+equals 'a password from Secrets Manager, one key of it' s2 "$(ask s2)"
+wants 'the login at the warehouse is one that expires' 'f' "$(admin "select rolvaliduntil is null from pg_roles where rolname = 'IAM:loader'")"
+
+# ---- a secret changes ------------------------------------------------------------------------------------
+store() { # the new password, at AWS
+    "$venv/bin/python" - "$1" <<'PY'
+import boto3, os, sys
+moto = os.environ["MOTO"]
+boto3.client("ssm", region_name="us-east-1", endpoint_url=moto, aws_access_key_id="k", aws_secret_access_key="x").put_parameter(
+    Name="/sluice/static", Value=sys.argv[1], Type="SecureString", Overwrite=True)
+PY
+}
+export MOTO=http://127.0.0.1:$moto_port
+moto_auth inf
+store second-password
+moto_auth 0
+admin "alter role s1 password 'second-password'"
+echo second-password >>"$home/secret-words"
+equals 'sessions go on with the server they have' s1 "$(ask s1)"
+kill -HUP "$sluice"
+for ((i = 0; i < 50; i++)); do [ "$(grep -c config.reloaded "$kit_dir/sluice.log")" -lt 1 ] || break; sleep 0.1; done
+admin "select pg_terminate_backend(pid) from pg_stat_activity where usename = 's1'" >/dev/null
+equals 'after a reload, the new password' s1 "$(ask s1)"
+
+write_config '{ "region": "us-east-1", "profile": "sluice" }' ' "secret_refresh": "1s",'
+kill -HUP "$sluice"
+sleep 0.5
+moto_auth inf
+store third-password
+moto_auth 0
+echo third-password >>"$home/secret-words"
+admin "alter role s1 password 'third-password'"
+admin "select pg_terminate_backend(pid) from pg_stat_activity where usename = 's1'" >/dev/null
+for ((i = 0; i < 60; i++)); do [ "$(grep -c config.reloaded "$kit_dir/sluice.log")" -lt 3 ] || break; sleep 0.1; done
+equals 'and by itself, after secret_refresh' s1 "$(ask s1)"
+
+front '{"action": "GetParameter", "mode": "denied"}'
+kill -HUP "$sluice"
+for ((i = 0; i < 50; i++)); do ! grep -q config.not_reloaded "$kit_dir/sluice.log" || break; sleep 0.1; done
+wants 'a reload that cannot have its secrets names the directive' 'clusters.static.credentials.users.s1: ssm:/sluice/static: ssm GetParameter: AccessDenied' \
+    "$(grep config.problem "$kit_dir/sluice.log")"
+equals 'and changes nothing' s1 "$(ask s1)"
+stop_sluice
+wants 'nor does it start' 'clusters.static.credentials.users.s1: ssm:/sluice/static' "$("$support/sluice.sh" "$home" "$binary" run --config sluice.json 2>&1 || true)"
+front '{"action": "GetParameter", "mode": "none", "count": 0}'
+
+# ---- many at once, cold --------------------------------------------------------------------------------
+write_config '{ "region": "us-east-1", "profile": "sluice" }'
+start_sluice
+before=$(front_calls GetClusterCredentials)
+wants "${STORM:-500} clients log in at once" "${STORM:-500} answers, 0 failures" "$(python3 "$root/tests/aws/storm.py" "$port" found dev "${STORM:-500}" || true)"
+equals 'and GetClusterCredentials was called once' 1 $(($(front_calls GetClusterCredentials) - before))
+
+# ---- logins that live for seconds, under load -------------------------------------------------------------
+stop_sluice
+front '{"life": 4}'
+lifetime=1s write_config '{ "region": "us-east-1", "profile": "sluice" }'
+start_sluice
+before=$(front_calls GetClusterCredentials)
+wants 'credentials rotate under load: no statement fails' ' 0 failures' "$(python3 "$root/tests/aws/storm.py" "$port" found dev 40 "${LOAD_S:-8}" || true)"
+[ $(($(front_calls GetClusterCredentials) - before)) -ge 2 ] || not_ok 'they rotated' "$(front_calls GetClusterCredentials), $before before"
+ok 'they rotated meanwhile'
+stop_sluice
+front '{"life": 0}'
+
+# ---- AWS in trouble ------------------------------------------------------------------------------------
+wait=2s connect_timeout=1s write_config '{ "region": "us-east-1", "profile": "sluice" }'
+start_sluice
+ask found >/dev/null
+fault() { front "{\"action\": \"$1\", \"mode\": \"$2\", \"count\": ${3:-1000000}}"; }
+quiet_fault() { fault "$1" none 0; }
+fresh() { # a login that is not cached: for a database that is not there
+    "$pg_bin/psql" -qXAt "host=127.0.0.1 port=$port dbname=none$RANDOM$RANDOM user=found sslmode=disable" -c 'select session_user' 2>&1 || true
+}
+fault GetClusterCredentials throttle 1
+wants 'throttled once: a login all the same' 'does not exist' "$(fresh)"
+fault GetClusterCredentials throttle
+wants 'throttled for good: it says so' 'Throttling: Rate exceeded' "$(fresh)"
+equals 'sessions that have a server never notice' IAM:loader "$(ask found)"
+fault GetClusterCredentials hang
+wants 'AWS hangs: it says so' 'no answer' "$(fresh)"
+fault GetClusterCredentials fail
+wants 'AWS fails: it says so' 'HTTP 503' "$(fresh)"
+fault GetClusterCredentials denied
+wants 'AWS refuses: the hint says what to look at' 'sluice iam-policy' "$(fresh)"
+fault GetClusterCredentials bomb
+wants 'an XML bomb is no login' 'the answer has no database credentials' "$(fresh)"
+fault GetClusterCredentials huge
+wants 'nor are ten megabytes' 'the answer is too large' "$(fresh)"
+fault GetClusterCredentials redirect
+wants 'a redirect is not followed' 'HTTP 302' "$(fresh)"
+equals 'truly not' 0 "$(front_calls /elsewhere)"
+fault GetClusterCredentials html
+wants 'a web page is no login' 'the answer has no database credentials' "$(fresh)"
+fault GetClusterCredentials expired 1
+wants 'keys that AWS calls expired are fetched anew, once' 'does not exist' "$(fresh)"
+fault GetClusterCredentials skew
+wants 'a clock that is an hour off is corrected' 'does not exist' "$(fresh)"
+quiet_fault GetClusterCredentials
+equals 'and all is well again' IAM:loader "$(ask found)"
+stop_sluice
+
+start_sluice
+fault AssumeRole throttle
+wants 'STS throttles: who needs a login hears of it' 'Throttling: Rate exceeded' "$(ask found)"
+quiet_fault AssumeRole
+stop_sluice
+
+# ---- secrets ---------------------------------------------------------------------------------------------
+while read -r word; do
+    ! grep -qF -- "$word" "$kit_dir/sluice.log" || not_ok 'no secret in the log' "$word"
+done <"$home/secret-words"
+ok 'no secret in the log'
+! grep -E 'Sanitizer|runtime error' "$kit_dir/sluice.log" || not_ok 'no sanitizer report' ''
