@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # world: what the tests of credentials out share. Source it after env.sh and kit_begin.
 #
 #   ensure_venv            $venv: moto and boto3 from PyPI; skips the test loudly where it cannot be had
