@@ -81,3 +81,25 @@ bool params_copy(struct params *to, const struct params *from)
     to->pairs = pairs;
     return true;
 }
+
+/* FNV-1a. The values come from servers of our own choosing, so nobody gains by a collision. */
+static uint64_t mix(uint64_t hash, struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) hash = (hash ^ (uint8_t)bytes.at[i]) * 0x100000001b3u;
+    return (hash ^ 0xff) * 0x100000001b3u;
+}
+
+uint64_t params_kind(const struct params *p)
+{
+    static const char *const same[] = { "server_protocol_version", "integer_datetimes",
+                                        "server_encoding" };
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        hash = mix(hash, params_get(p, same[i]));
+    /* Drivers choose their ways by the major version, and by whether it is a Redshift. */
+    struct slice version = params_get(p, "server_version");
+    const char *dot = version.at ? memchr(version.at, '.', version.len) : NULL;
+    if (dot) version.len = (size_t)(dot - version.at);
+    hash = mix(hash, version);
+    return mix(hash, slice_str(params_get(p, "padb_version").at ? "redshift" : ""));
+}

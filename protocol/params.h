@@ -36,6 +36,10 @@ bool params_is_utf8(struct slice encoding);
 /* Appends one ParameterStatus message for each pair, as clients are to see them. */
 void params_replay(const struct params *p, struct buf *out);
 
+/* What clients settle on for as long as they are connected: two servers of one kind can take turns
+ * for a client without its noticing. Not the settings, which are brought along. */
+uint64_t params_kind(const struct params *p);
+
 bool params_copy(struct params *to, const struct params *from);
 
 #endif

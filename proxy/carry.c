@@ -71,7 +71,7 @@ bool carry_begin(struct session *s, struct slice pairs, struct err *err)
     const struct realm_role *role = s->restricted ? judge_role(s) : NULL;
     const struct slice path = slice_str(role ? role->config->search_path : NULL);
     if (path.len && !want(s, "search_path", path, err)) return false;
-    if (s->query_group.len && !want(s, "query_group", s->query_group, err)) return false;
+    if (s->query_group && !want(s, "query_group", slice_str(s->query_group), err)) return false;
     if (s->pool->settings.application_name_add_host && !name_the_host(s, err)) return false;
     s->settings = settings_ref(s->startup);
     s->tentative = settings_ref(s->startup);
@@ -84,6 +84,8 @@ void carry_end(struct session *s)
     settings_unref(s->settings);
     settings_unref(s->tentative);
     settings_unref(s->server_next);
+    settings_unref(s->routed);
+    s->routed = NULL;
     s->startup = s->settings = s->tentative = s->server_next = NULL;
     free(s->skim);
     s->skim = NULL;
@@ -110,13 +112,39 @@ static bool send_settings(struct server *server, struct settings *to, struct ups
     return ok;
 }
 
+/* What its server is to be set to. */
+static struct settings *wanted(const struct session *s)
+{
+    return s->routed ? s->routed : s->settings;
+}
+
+bool carry_has_group(const struct session *s)
+{
+    struct slice name = slice_str("query_group");
+    return s->settings &&
+           !slice_eq(settings_get(s->settings, name), settings_get(s->startup, name));
+}
+
+bool carry_group(struct session *s, struct slice group, struct err *err)
+{
+    bool own =
+        group.len == 0 || carry_has_group(s) || (s->query_group && slice_is(group, s->query_group));
+    if (!s->settings) return true;
+    settings_unref(s->routed);
+    s->routed = NULL;
+    if (own) return true;
+    s->routed =
+        settings_with_text(s->settings, slice_str("query_group"), group, backslash_escapes(s), err);
+    return s->routed != NULL;
+}
+
 void carry_attach(struct session *s, struct upstream *out)
 {
     if (!s->settings) return;
     replace(&s->server_next, settings_ref(settings_of(s->server)));
-    if (s->settings == settings_of(s->server) || s->changing) return;
+    if (wanted(s) == settings_of(s->server) || s->changing) return;
     metrics_add(&s->client.env->metrics, METRIC_settings_replayed, 1);
-    if (!send_settings(s->server, s->settings, out)) {
+    if (!send_settings(s->server, wanted(s), out)) {
         struct err err;
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(&s->client, &err);
@@ -162,9 +190,9 @@ void carry_settled(struct session *s)
     struct server *server = s->server;
     s->settling = false;
     if (!s->settle_failed) {
-        replace(&server->settings, settings_ref(s->settings));
+        replace(&server->settings, settings_ref(wanted(s)));
         replace(&s->tentative, settings_ref(s->settings));
-        replace(&s->server_next, settings_ref(s->settings));
+        replace(&s->server_next, settings_ref(wanted(s)));
         s->resume = true;
         return;
     }

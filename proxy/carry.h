@@ -25,6 +25,13 @@ enum { CARRY_TAG = 1 }; /* the ledger's tag of our own SET statements (kind TXN_
 bool carry_begin(struct session *s, struct slice pairs, struct err *err);
 void carry_end(struct session *s);
 
+/* The query_group that a rule wants for the transaction that begins (empty: none). A client that
+ * has set its own since its login has the last word. */
+bool carry_group(struct session *s, struct slice group, struct err *err);
+
+/* Whether it has. */
+bool carry_has_group(const struct session *s);
+
 /* The session has just got its server: what differs is put into `out`, and the session is
  * `settling` until the answer is there. */
 void carry_attach(struct session *s, struct upstream *out);

@@ -47,6 +47,7 @@ struct control {
     struct http_admin admin; /* health, metrics */
     struct realm *realm;
     struct route_force *routes;
+    uint64_t route_serial; /* of the last table in force */
     struct log *log;
     struct history history;
     struct aws_secrets *secrets;
@@ -101,6 +102,7 @@ static void warn_of_the_world(struct control *c)
 
 static void take_routes(struct control *c, struct route_force *routes)
 {
+    route_force_count(routes, &c->shared->route_stats, ++c->route_serial);
     struct route_force *before = c->routes;
     c->routes = routes;
     route_force_unref(before);
@@ -564,12 +566,14 @@ int control_run(struct config *config, struct log *log)
     export_environment(config);
     bool ready = c.shared && c.shared->audit && aws_secrets_load(config, &problems);
     if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);
-    if (c.realm) c.routes = route_force_load(config, NULL, &problems);
+    struct route_force *routes = c.realm ? route_force_load(config, NULL, &problems) : NULL;
     log_problems(&c, &problems, config->name);
     config_unref(config);
     problems_fini(&problems);
     int status = 1;
-    if (c.routes) {
+    if (routes) {
+        route_stats_init(&c.shared->route_stats, c.shared->seed, worker_count(c.realm->config));
+        take_routes(&c, routes);
         history_add(&c.history, "start", c.realm->generation, NULL, c.realm->config, "");
         apply_log_settings(&c);
         status = serve(&c);

@@ -1,24 +1,103 @@
-/* guide: where a session goes, by the routing table in force.
+/* guide: where a session goes, by the routing table in force: at login, and for each transaction.
  *
- * Gathers what is known of the session, asks routing/ (the one decision), and finds what
- * the answer names in the configuration in force. Thread: the worker's.
+ * Gathers what is known of the session and of its statement, asks routing/ (the one
+ * decision), and finds what the answer names among the clusters that can be reached and
+ * fit what the client was welcomed with.
+ *
+ *   login        facts -----------------> rule -> cluster, database user, database, pool
+ *   transaction  facts + first statement -> rule -> cluster, query_group; the rest stays
+ *
+ * A statement is read only where a rule of the table could send this session elsewhere for
+ * it; for all others a transaction costs a few comparisons. A new table moves sessions
+ * that are in to another cluster at their next transaction; never to another
+ * database user, database or pool mode, for which they have to come again. A session that
+ * keeps its server (session mode, pinned) stays with it, and that is counted.
+ *
+ * All pools that a session can reach lie on its worker (pool_family_key), so it never
+ * moves between threads once it is welcomed.
+ *
+ * Not what statements may do (judge.h). Thread: the worker's.
  */
 #ifndef SLUICE_PROXY_GUIDE_H
 #define SLUICE_PROXY_GUIDE_H
 
-#include "proxy/session.h"
+#include "proxy/health.h"
+#include "proxy/outbox.h"
+#include "proxy/realm.h"
+#include "proxy/request.h"
+#include "proxy/route_force.h"
+#include "proxy/route_tally.h"
 
-struct guide_route {
-    const struct realm_cluster *cluster;
-    struct slice db_user, database;
-    const struct config_pool *pool;
+struct guide {
+    struct buf texts; /* what the slices below point into */
+    struct slice database, application, query_group, version;
+    struct match_address address;
+    int64_t login_s;
+    uint64_t kind; /* params_kind of what it was welcomed with; 0: it was not */
+    /* The decision that it goes by. */
+    uint32_t login_rule, rule;
+    const struct slice *clusters; /* into the table */
+    uint32_t cluster_count;
+    struct route_tally *tally; /* of `rule`; NULL: none */
+    uint8_t needs;             /* enum route_need: what of its statements is looked at */
+    bool tls, is_first;        /* is_first: on the first of the clusters */
+    bool is_decided;           /* for the message under way, which may have to wait for a server */
 };
 
-/* At login: where to, and s->rule and s->query_group. False: nowhere, and `err` has what to tell
- * the client. */
-bool guide_login(struct session *s, struct guide_route *route, struct err *err);
+/* At login: decides, and fills `setup`. `version`: client_protocol_version. False: nowhere, and
+ * `err` has what to tell the client. */
+bool guide_login(struct session *s, struct slice version, struct pool_setup *setup,
+                 struct err *err);
+
+/* The session is in the pool that guide_login chose: its statements are gathered as needed. */
+void guide_entered(struct session *s);
+
+/* The client was told this, and relies on it. */
+void guide_welcomed(struct session *s, const struct params *params);
+
+/* Whether this server may serve the client after what it was told. */
+bool guide_suits(const struct session *s, const struct server *server);
 
 /* Gives back what the session keeps for its routes. */
 void guide_end(struct session *s);
+
+/* A message that needs a server, before it gets one: SEND: go on; WAIT, STOP, DROP (refused). */
+enum take guide_take(struct session *s, const struct piece *p, struct upstream *out);
+
+/* Its cluster cannot be reached, or does not suit: another one of the list; false: there is none.
+ */
+bool guide_detour(struct session *s);
+
+/* Whether guide_take has something to say at all. */
+static inline bool guide_is_asked(const struct session *s)
+{
+    const struct guide *g = s->guide;
+    if (s->keeps_server) return false;
+    if (g->needs) return true;
+    if (s->server) return false;
+    return s->routes != s->client.env->routes || !g->is_first ||
+           !health_is_up(s->pool->target.cluster->health);
+}
+
+/* A statement was answered, within so many milliseconds; a transaction ended. */
+static inline void guide_answered(struct session *s, uint64_t ms)
+{
+    struct route_tally *t = s->guide ? s->guide->tally : NULL;
+    if (t) route_count(&t->time[route_time_bucket(ms)]);
+}
+
+static inline void guide_ended(struct session *s, uint64_t now_ms)
+{
+    struct route_tally *t = s->guide ? s->guide->tally : NULL;
+    if (!t) return;
+    route_count(&t->transactions);
+    t->last_ms = now_ms;
+}
+
+static inline void guide_erred(struct session *s)
+{
+    struct route_tally *t = s->guide ? s->guide->tally : NULL;
+    if (t) route_count(&t->errors);
+}
 
 #endif

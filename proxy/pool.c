@@ -308,12 +308,21 @@ static void pass_on(struct pool *p, struct server *s)
     if (t) dial_as_needed(p);
 }
 
+void pool_is_alive(struct pool *p)
+{
+    if (!health_succeeded(p->target.cluster->health)) return;
+    log_event(p->env->log, LOG_INFO, "cluster.up",
+              LOG_TEXT("cluster", p->target.cluster->config->name), LOG_END);
+}
+
 /* The server is fit for clients. */
 static void admit(struct pool *p, struct server *s)
 {
     p->failures = 0;
     p->proven_ms = env_now_ms(p->env);
+    pool_is_alive(p);
     p->welcomed = params_copy(&p->welcome, &s->params) || p->welcomed;
+    p->kind = params_kind(&p->welcome);
     /* A tenth either way, so that servers dialled together do not all end together. */
     uint64_t life = p->settings.server_lifetime_ms;
     s->expires_ms =
@@ -394,6 +403,23 @@ static void drop_parameter(struct pool *p, const struct server *s)
     }
 }
 
+/* Who waits for a cluster that cannot be reached may go elsewhere, if his route has an elsewhere.
+ */
+static void show_detours(struct pool *p)
+{
+    uint64_t now = env_now_ms(p->env);
+    if (health_failed(p->target.cluster->health, now)) {
+        metrics_add(&p->env->metrics, METRIC_clusters_lost, 1);
+        log_event(p->env->log, LOG_WARNING, "cluster.down",
+                  LOG_TEXT("cluster", p->target.cluster->config->name), LOG_END);
+    }
+    list_each(node, &p->line)
+    {
+        struct pool_ticket *t = list_item(node, struct pool_ticket, node);
+        t->detour(t);
+    }
+}
+
 static void on_failed(struct server *s, const struct err *err)
 {
     struct pool *p = pool_of(s);
@@ -406,6 +432,7 @@ static void on_failed(struct server *s, const struct err *err)
         drop_parameter(p, s);
     } else if (was == POOL_OPENING) {
         note_failure(p, err);
+        if (health_is_touched(err)) show_detours(p);
         /* Wrong credentials do not become right by waiting. */
         if (err->code == ERR_SERVER_REJECTED || err->code == ERR_ACCESS_DENIED ||
             err->code == ERR_WAREHOUSE_PAUSED || err->code == ERR_LOGIN_FAILED)
@@ -557,8 +584,14 @@ struct server *pool_join(struct pool *p, struct pool_ticket *t)
 
 void pool_key(const struct pool_setup *setup, struct buf *out)
 {
-    buf_addf(out, "%s/%.*s/%.*s/%.*s", setup->cluster->config->name, SLICE_ARG(setup->database),
-             SLICE_ARG(setup->db_user), SLICE_ARG(setup->role));
+    buf_addf(out, "%s/", setup->cluster->config->name);
+    pool_family_key(setup, out);
+}
+
+void pool_family_key(const struct pool_setup *setup, struct buf *out)
+{
+    buf_addf(out, "%.*s/%.*s/%.*s", SLICE_ARG(setup->database), SLICE_ARG(setup->db_user),
+             SLICE_ARG(setup->role));
     if (setup->given.secret) buf_addf(out, "/given:%s", setup->given.id);
     if (setup->protocol_version.len) buf_addf(out, "/v%.*s", SLICE_ARG(setup->protocol_version));
 }

@@ -44,6 +44,8 @@ struct pool_ticket {
     void (*refused)(struct pool_ticket *t, const struct err *err);
     /* The cluster does not accept this startup parameter: take it out of `pairs`. */
     void (*drop_parameter)(struct pool_ticket *t, struct slice name);
+    /* The cluster cannot be reached. May leave the line for another pool's; true: it did. */
+    bool (*detour)(struct pool_ticket *t);
 };
 
 /* What a server says of itself when it is set to certain settings: so that a client that wants the
@@ -83,6 +85,7 @@ struct pool {
     struct params welcome;   /* what its servers say of themselves; known once one has logged in */
     bool welcomed;
     uint64_t proven_ms;            /* a server logged in last then */
+    uint64_t kind;                 /* params_kind of the welcome */
     struct pool_welcome *welcomes; /* the same, once a client's settings are applied */
     uint32_t n_welcomes;
     bool paused, closing;
@@ -113,6 +116,10 @@ void pool_left(struct pool *p);
 
 /* The key that tells pools apart, appended to `out`. */
 void pool_key(const struct pool_setup *setup, struct buf *out);
+
+/* The same without the cluster: pools that a session may be routed between, from one transaction to
+ * the next, have the same, and live on the same worker. */
+void pool_family_key(const struct pool_setup *setup, struct buf *out);
 
 /* NULL when memory ran out. */
 struct pool *pool_new(struct env *env, const struct pool_events *events,
@@ -158,6 +165,9 @@ void pool_reconnect(struct pool *p);
 /* The cluster's budget is spent and another pool needs a connection: closes one idle server.
  * False: there was none to spare. */
 bool pool_give_way(struct pool *p);
+
+/* A server of it has answered: if its cluster was held to be down, it is not. */
+void pool_is_alive(struct pool *p);
 
 static inline struct pool *pool_of(const struct server *s)
 {

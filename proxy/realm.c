@@ -152,12 +152,13 @@ static bool make_cluster(struct making *m, size_t i)
     struct realm_cluster *c = &m->realm->clusters[i];
     c->config = &m->realm->config->clusters[i];
     c->budget = budgets_find(&m->shared->budgets, c->config->name);
+    c->health = healths_find(&m->shared->healths, c->config->name);
     c->host = c->config->endpoint.host;
     c->tls_name = c->config->tls.server_name ? c->config->tls.server_name : c->host;
     c->port = c->config->endpoint.is_unix ? 0 : c->config->endpoint.port;
     const struct config_secrets *users = &c->config->credentials.users;
     c->logins = calloc(users->count + 1, sizeof *c->logins);
-    if (!c->budget || !c->logins) return no_memory(m);
+    if (!c->budget || !c->health || !c->logins) return no_memory(m);
     bool ok = make_cluster_tls(m, c);
     for (size_t u = 0; u < users->count; u++) {
         ok &= make_login(m, &c->logins[u], &users->items[u]);

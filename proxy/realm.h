@@ -37,6 +37,7 @@ struct realm_login {
 struct realm_cluster {
     const struct config_cluster *config;
     struct budget *budget;   /* its connections, in all configurations */
+    struct health *health;   /* likewise */
     struct tls_context *tls; /* NULL: never TLS */
     char *host;              /* or the path of a unix socket; NULL: AWS is asked, see places.h */
     const char *tls_name;    /* what its certificate must name; NULL: what AWS says */

@@ -2,6 +2,7 @@
 
 #include "protocol/backend.h"
 #include "proxy/carry.h"
+#include "proxy/guide.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
 #include "proxy/outbox.h"
@@ -108,7 +109,10 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         else if (s)
             carry_failed(s, backend_field(piece_body(p), 'C'));
         server->cleaning_failed |= a.tag == ORPHAN_TAG && a.kind == TXN_QUERY && !a.async;
-        if (*pass && s) note_farewell(s, p);
+        if (*pass && s) {
+            guide_erred(s);
+            note_farewell(s, p);
+        }
         break;
     default: break;
     }

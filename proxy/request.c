@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/carry.h"
+#include "proxy/guide.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/outbox.h"
@@ -198,6 +199,7 @@ static enum take take_first(struct session *s, const struct piece *p, struct ups
     if (must_yield(s, p)) return TAKE_WAIT;
     if (p->type == FRONTEND_QUERY && p->last && shim_answers(s, query_text(p))) return TAKE_DROP;
     enum take take = s->restricted ? judge_message(s, p, out) : TAKE_SEND;
+    if (take == TAKE_SEND && guide_is_asked(s)) take = guide_take(s, p, out);
     if (take == TAKE_SEND) take = need_server(s, out);
     if (take == TAKE_SEND && p->type == FRONTEND_QUERY)
         take = carry_query(s, query_text(p), !p->last);

@@ -1,6 +1,7 @@
 #include "proxy/route_force.h"
 
 #include "proxy/ops/file.h"
+#include "proxy/route_tally.h"
 #include "proxy/route_world.h"
 
 #include <stdlib.h>
@@ -109,6 +110,20 @@ struct route_force *route_force_load(struct config *config, const struct route_f
                            problems);
 }
 
+bool route_force_count(struct route_force *f, struct route_stats *stats, uint64_t serial)
+{
+    uint32_t n = f->table ? route_table_count(f->table) : 0;
+    bool ok = true;
+    f->serial = serial;
+    if (n == 0 || f->stats) return true;
+    f->stats = calloc(n, sizeof(struct route_stat *));
+    for (uint32_t i = 0; f->stats && i < n; i++) {
+        f->stats[i] = route_stats_take(stats, route_rule_hash(f->table, i));
+        ok &= f->stats[i] != NULL;
+    }
+    return ok && f->stats;
+}
+
 struct route_force *route_force_ref(struct route_force *f)
 {
     atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
@@ -118,6 +133,9 @@ struct route_force *route_force_ref(struct route_force *f)
 void route_force_unref(struct route_force *f)
 {
     if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1) return;
+    uint32_t n = f->stats ? route_table_count(f->table) : 0;
+    for (uint32_t i = 0; i < n; i++) route_stat_put(f->stats[i]);
+    free(f->stats);
     route_table_unref(f->table);
     buf_fini(&f->document);
     free(f->pools);

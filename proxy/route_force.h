@@ -23,6 +23,9 @@
 
 #include <stdatomic.h>
 
+struct route_stat;
+struct route_stats;
+
 struct route_force {
     atomic_uint refs;
     const struct route_table *table; /* NULL: there is none, all goes to the first cluster */
@@ -31,6 +34,8 @@ struct route_force {
     struct config *keeper;           /* of what `pools` point to */
     struct config_pool *pools;       /* by rule: what its sessions get */
     uint32_t n_pools;
+    struct route_stat **stats; /* by rule; NULL until it was put in force */
+    uint64_t serial;           /* tells tables apart that were in force; 0: it never was */
 };
 
 /* Makes one of a document. `name` stands before each problem, as in NAME:LINE (in the problem's
@@ -43,6 +48,10 @@ struct route_force *route_force_new(struct config *config, struct slice document
  * is none, of `before`'s document (NULL: none). */
 struct route_force *route_force_load(struct config *config, const struct route_force *before,
                                      struct problems *problems);
+
+/* Control's, before it is in force: its rules go on counting where they left off. False when memory
+ * ran out; then some rules are not counted. */
+bool route_force_count(struct route_force *f, struct route_stats *stats, uint64_t serial);
 
 struct route_force *route_force_ref(struct route_force *f);
 void route_force_unref(struct route_force *f); /* NULL is fine */

@@ -27,6 +27,7 @@
 static void welcome(struct session *s, const struct params *params)
 {
     struct buf out = { 0 };
+    guide_welcomed(s, params);
     backend_auth_ok(&out);
     params_replay(params, &out);
     backend_key_data(&out, cancel_pid(&s->cancel), cancel_key(&s->cancel));
@@ -107,8 +108,17 @@ void session_detach(struct session *s)
         return;
     }
     server_step(server, SERVER_ON_RELEASED, NULL);
-    pool_give_back(s->pool, server);
+    pool_give_back(pool_of(server), server);
 }
+
+void session_enter(struct session *s, struct pool *p)
+{
+    if (s->pool) pool_left(s->pool);
+    s->pool = p;
+    p->n_sessions++;
+}
+
+static void on_served(struct pool_ticket *t, struct server *server);
 
 static void begin_work(struct session *s)
 {
@@ -151,9 +161,45 @@ static void go_on(struct session *s)
     }
 }
 
+/* The ticket is in no line any more. */
+static void join_other_pool(struct session *s)
+{
+    struct server *server = pool_join(s->pool, &s->ticket);
+    if (server) on_served(&s->ticket, server);
+}
+
+/* Its pool was a stranger to us until now, and what it has does not fit what the client was told.
+ */
+static void refuse_misfit(struct session *s, struct server *server)
+{
+    struct err err;
+    pool_give_back(s->pool, server);
+    if (guide_detour(s)) {
+        join_other_pool(s);
+        return;
+    }
+    err_set(&err, ERR_NO_ROUTE, "the route leads to a cluster that this connection does not fit");
+    err_hint(&err, "connect again");
+    client_refuse(&s->client, &err);
+}
+
+static bool on_detour(struct pool_ticket *t)
+{
+    struct session *s = list_item(t, struct session, ticket);
+    struct pool *before = s->pool;
+    if (!guide_detour(s)) return false;
+    pool_leave(before, t);
+    join_other_pool(s);
+    return true;
+}
+
 static void on_served(struct pool_ticket *t, struct server *server)
 {
     struct session *s = list_item(t, struct session, ticket);
+    if (!guide_suits(s, server)) {
+        refuse_misfit(s, server);
+        return;
+    }
     bool joining = s->client.state == CLIENT_JOINING;
     s->greeting = joining;
     attach(s, server);
@@ -241,22 +287,11 @@ static bool choose(struct session *s, struct startup_wishes *wishes, struct pool
                    struct buf *context, struct err *err)
 {
     struct client *c = &s->client;
-    struct guide_route to;
     *wishes = (struct startup_wishes){ 0 };
-    if (!take_role(s)) return err_set(err, ERR_OUT_OF_MEMORY, "");
-    if (!guide_login(s, &to, err)) return false;
-    if (!startup_wishes(client_startup(c), s->restricted, wishes))
+    if (!take_role(s) || !startup_wishes(client_startup(c), s->restricted, wishes))
         return err_set(err, ERR_OUT_OF_MEMORY, "");
-    *setup = (struct pool_setup){
-        .realm = c->env->realm,
-        .cluster = to.cluster,
-        .database = to.database,
-        .db_user = to.db_user,
-        .role = c->user->role,
-        .protocol_version = wishes->version,
-        .settings = *to.pool,
-    };
-    if (!passthrough_begin(s, to.cluster, &setup->given, context, err)) return false;
+    if (!guide_login(s, wishes->version, setup, err)) return false;
+    if (!passthrough_begin(s, setup->cluster, &setup->given, context, err)) return false;
     if (setup->given.secret) setup->settings.min_size = 0; /* the pool goes with who gave it */
     return true;
 }
@@ -302,13 +337,13 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
     struct err err;
     log_ignored(s, wishes);
     s->keeps_server = setup->settings.mode == CONFIG_POOL_SESSION;
-    s->pool = worker_pool(c->env->worker, setup);
-    if (!s->pool) {
+    struct pool *pool = worker_pool(c->env->worker, setup);
+    if (!pool) {
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(c, &err);
         return;
     }
-    s->pool->n_sessions++;
+    session_enter(s, pool);
     if (session_is_plain(s)) {
         s->pairs = wishes->pairs;
         wishes->pairs = (struct buf){ 0 };
@@ -322,6 +357,7 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
         /* What is judged is judged as UTF-8. */
         if (s->restricted) add_pair(&s->pairs, "client_encoding", slice_str("UTF8"));
     }
+    guide_entered(s);
     s->ticket.pairs = buf_slice(&s->pairs);
     bool must_ask = s->keeps_server || passthrough_is_stale(s->pool);
     const struct params *known = must_ask ? NULL : pool_recall(s->pool, s->settings);
@@ -412,6 +448,7 @@ static void answer_waiting(struct session *s, const struct err *err)
     struct slice held = buf_slice(&s->client.held);
     struct piece piece;
     client_step(&s->client, CLIENT_ON_WITHDRAWN, NULL);
+    s->recorded = false;
     if (frame_next(&s->client.frame, &held, &piece) != FRAME_PIECE) return;
     backend_error(&out, err);
     if (piece.type == FRONTEND_QUERY || piece.type == FRONTEND_FUNCTION_CALL)
@@ -558,6 +595,7 @@ static void prepare_ticket(struct session *s)
     s->ticket.served = on_served;
     s->ticket.refused = on_refused;
     s->ticket.drop_parameter = on_drop_parameter;
+    s->ticket.detour = on_detour;
 }
 
 void session_arrive(struct session *s, struct env *env, struct stream_moved *moved)

@@ -23,6 +23,7 @@
 #include "proxy/pool.h"
 
 struct console;
+struct guide;
 
 struct session {
     struct client client; /* first: a client is its session */
@@ -39,11 +40,14 @@ struct session {
     const struct realm_role *role;
     uint64_t role_realm;
     char *role_name;
-    struct route_force *routes;     /* held: the table that it went by */
-    struct slice rule, query_group; /* of the route; into that table */
-    struct buf cursors;             /* names of cursors that were declared, of restricted roles */
-    uint32_t decisions;             /* refusals so far, for their ids */
-    struct stmt_book *book;         /* prepared statements; NULL: none yet */
+    struct guide *guide;        /* where it goes, and why: see guide.h */
+    struct route_force *routes; /* held: the table that it goes by */
+    struct slice rule;          /* that decided last; into that table */
+    struct settings *routed;    /* what its server is set to for a rule, beside `settings` */
+    char *query_group;          /* of its login's rule; NULL: none */
+    struct buf cursors;         /* names of cursors that were declared, of restricted roles */
+    uint32_t decisions;         /* refusals so far, for their ids */
+    struct stmt_book *book;     /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
     uint64_t asked_ms, began_ms; /* its query, its transaction: see tally.h */
     bool pin_is_fresh;           /* by the request under way, which alone is under way */
@@ -80,6 +84,9 @@ void session_lost(struct session *s, struct stream_moved *moved, struct shared *
 
 /* Finds a server for a request that is held: at once (true), or when the pool serves it. */
 bool session_seek(struct session *s);
+
+/* This is its pool from now on. */
+void session_enter(struct session *s, struct pool *p);
 
 /* Gives the server back, or lets it be cleaned first. */
 void session_detach(struct session *s);

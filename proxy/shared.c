@@ -18,6 +18,7 @@ struct shared *shared_new(void)
     }
     pthread_mutex_init(&s->lock, NULL);
     budgets_init(&s->budgets);
+    healths_init(&s->healths);
     random_bytes(s->user_key, sizeof s->user_key);
     return s;
 }
@@ -26,6 +27,8 @@ void shared_free(struct shared *s)
 {
     if (!s) return;
     budgets_fini(&s->budgets);
+    healths_fini(&s->healths);
+    route_stats_fini(&s->route_stats);
     throttle_free(s->throttle);
     pthread_mutex_destroy(&s->lock);
     explicit_bzero(s, sizeof *s);

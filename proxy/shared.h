@@ -11,6 +11,8 @@
 #include "protocol/slice.h"
 #include "proxy/address.h"
 #include "proxy/budget.h"
+#include "proxy/health.h"
+#include "proxy/route_tally.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,6 +29,8 @@ struct shared {
     pthread_mutex_t lock; /* throttle */
     struct throttle *throttle;
     struct budgets budgets;
+    struct healths healths;         /* of clusters */
+    struct route_stats route_stats; /* the control thread's */
     struct map_seed seed;
     uint8_t user_key[32]; /* of this process: makes the salts of users who do not exist */
     atomic_uint clients;

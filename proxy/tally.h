@@ -8,7 +8,7 @@
 #ifndef SLUICE_PROXY_TALLY_H
 #define SLUICE_PROXY_TALLY_H
 
-#include "proxy/session.h"
+#include "proxy/guide.h"
 
 /* The client begins to ask its server for something; what it asks while that is under way belongs
  * to the same query. */
@@ -27,11 +27,14 @@ static inline void tally_ready(struct session *s, uint8_t status)
     stats->queries++;
     stats->query_ms += now - s->asked_ms;
     metrics_observe(&s->client.env->metrics, HISTOGRAM_query_seconds, now - s->asked_ms);
+    guide_answered(s, now - s->asked_ms);
+    if (!health_is_up(s->pool->target.cluster->health)) pool_is_alive(s->pool);
     s->asked_ms = now;
     if (status != TXN_IDLE) return;
     stats->transactions++;
     stats->transaction_ms += now - s->began_ms;
     s->began_ms = now;
+    guide_ended(s, now);
 }
 
 #endif

@@ -175,12 +175,21 @@ void worker_forget_pool(struct worker *w, struct pool *p)
     p->closing = true;
 }
 
+struct pool *worker_known_pool(struct worker *w, const struct pool_setup *setup)
+{
+    struct buf key = { 0 };
+    pool_key(setup, &key);
+    struct pool *p = key.failed ? NULL : map_get(&w->pools, buf_slice(&key));
+    buf_fini(&key);
+    return p;
+}
+
 struct worker *worker_of_pool(struct worker *w, const struct pool_setup *setup)
 {
     struct shared *shared = w->env.shared;
     struct buf key = { 0 };
     if (shared->n_workers == 1) return w;
-    pool_key(setup, &key);
+    pool_family_key(setup, &key);
     uint64_t hash = map_hash(shared->seed, buf_slice(&key));
     buf_fini(&key);
     return shared->workers[hash % shared->n_workers];
@@ -441,6 +450,7 @@ void worker_join(struct worker *w)
     uv_loop_close(&w->loop);
     realm_unref(w->env.realm);
     route_force_unref(w->env.routes);
+    regex_scratch_free(w->expressions);
     map_fini(&w->pools);
     buf_fini(&w->paused_databases);
     map_fini(&w->cancels);

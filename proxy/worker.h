@@ -36,7 +36,8 @@ struct worker {
     struct map cancels;              /* sessions by cancel key */
     struct stmt_table stmts;
     struct settings_table *settings;
-    uint64_t unnamed_serial; /* counts unnamed statements */
+    struct regex_scratch *expressions; /* for the routing table's; NULL: not needed yet */
+    uint64_t unnamed_serial;           /* counts unnamed statements */
     struct upstream to_server;
     struct outbox to_client;
     struct refusals refusals; /* the last ones, for SHOW DENIED */
@@ -63,6 +64,9 @@ struct pool *worker_pool(struct worker *w, const struct pool_setup *setup);
 
 /* The pool will not be found any more; it closes itself. */
 void worker_forget_pool(struct worker *w, struct pool *p);
+
+/* The same as worker_pool if there is one already; else NULL. */
+struct pool *worker_known_pool(struct worker *w, const struct pool_setup *setup);
 
 /* Whether PAUSE holds for pools of this database. */
 bool worker_is_paused(const struct worker *w, struct slice database);

@@ -91,12 +91,12 @@ static void add_change(struct buf *out, const char *name, struct slice before, s
              SLICE_ARG(after));
 }
 
-/* What differs, in words; nothing when the effect is the same. */
+/* What differs, in words. */
 static void describe(struct buf *out, const struct route_decision *a,
                      const struct route_decision *b)
 {
     bool both_go = a->outcome == ROUTE_TO && b->outcome == ROUTE_TO;
-    if (a->outcome != b->outcome || !same_clusters(a, b) || !slice_eq(a->deny, b->deny)) {
+    if (!both_go || !same_clusters(a, b)) {
         add_target(out, a);
         buf_add_str(out, " -> ");
         add_target(out, b);
@@ -160,8 +160,8 @@ bool diff_add(struct diff *d, const struct route_facts *facts,
     route_decide(d->after, facts, statement, &b);
     d->totals.decisions++;
     d->totals.regex_limit_hits += b.regex_limit_hits;
-    describe(&change, &a, &b);
-    if (change.len) {
+    if (!route_same_effect(&a, &b)) {
+        describe(&change, &a, &b);
         d->totals.differ++;
         buf_addf(&key, "%.*s%c%.*s%c%.*s%c%.*s", SLICE_ARG(a.id), 0, SLICE_ARG(b.id), 0,
                  SLICE_ARG(buf_slice(&change)), 0, SLICE_ARG(fingerprint));

@@ -94,6 +94,59 @@ bool route_decide(const struct route_table *t, const struct route_facts *facts,
     return true;
 }
 
+static uint8_t needs_of(const struct rule *r)
+{
+    uint8_t needs = 0;
+    for (uint32_t i = 0; i < r->when_count; i++) switch (r->when[i].name) {
+        case ROUTE_STATEMENT: needs |= ROUTE_NEEDS_VERB; break;
+        case ROUTE_TABLES: needs |= ROUTE_NEEDS_TABLES; break;
+        case ROUTE_QUERY: needs |= ROUTE_NEEDS_TEXT; break;
+        default: break;
+        }
+    return needs;
+}
+
+uint8_t route_needs(const struct route_table *t, const struct route_facts *facts,
+                    uint32_t login_rule)
+{
+    enum { ALL = ROUTE_NEEDS_VERB | ROUTE_NEEDS_TABLES | ROUTE_NEEDS_TEXT };
+    uint8_t needs = 0;
+    struct view v;
+    if (t->statement.rule_count == 0) return 0;
+    view_init(&v, facts, NULL);
+    for (uint32_t i = 0; i < t->count && i < login_rule && needs != ALL; i++) {
+        const struct rule *r = &t->rules[i];
+        if (r->is_login || (needs_of(r) | needs) == needs) continue;
+        if (rule_may_match(r, &v)) needs |= needs_of(r);
+    }
+    return needs;
+}
+
+static bool same_list(const struct slice *a, uint32_t a_count, const struct slice *b,
+                      uint32_t b_count)
+{
+    if (a_count != b_count) return false;
+    for (uint32_t i = 0; i < a_count; i++)
+        if (!slice_eq(a[i], b[i])) return false;
+    return true;
+}
+
+bool route_same_effect(const struct route_decision *a, const struct route_decision *b)
+{
+    if (a->outcome != b->outcome) return false;
+    switch (a->outcome) {
+    case ROUTE_TO: break;
+    case ROUTE_DENY: return slice_eq(a->deny, b->deny);
+    case ROUTE_UNSAFE: return slice_eq(a->db_user, b->db_user);
+    case ROUTE_NONE: return true;
+    }
+    return same_list(a->clusters, a->cluster_count, b->clusters, b->cluster_count) &&
+           slice_eq(a->db_user, b->db_user) && slice_eq(a->database, b->database) &&
+           slice_eq(a->query_group, b->query_group) && slice_eq(a->pool, b->pool) &&
+           same_list(a->local_answers, a->local_answer_count, b->local_answers,
+                     b->local_answer_count);
+}
+
 struct slice route_pick(const struct route_decision *d, bool (*usable)(void *arg, struct slice),
                         void *arg)
 {

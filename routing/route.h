@@ -96,6 +96,18 @@ struct route_decision {
 bool route_decide(const struct route_table *table, const struct route_facts *facts,
                   const struct route_statement *statement, struct route_decision *d);
 
+/* What of a statement could change a session's way: bits. 0: nothing, so its statements need not be
+ * looked at, and a decision without one is right for all of them. */
+enum route_need { ROUTE_NEEDS_VERB = 1, ROUTE_NEEDS_TABLES = 2, ROUTE_NEEDS_TEXT = 4 };
+
+/* `login_rule`: of the session's decision at login. Time and query_group move, so rules that ask
+ * for them count as if these fitted. Grows with the number of statement rules. */
+uint8_t route_needs(const struct route_table *table, const struct route_facts *facts,
+                    uint32_t login_rule);
+
+/* Whether two decisions, of whatever rules and tables, have the same effect. */
+bool route_same_effect(const struct route_decision *a, const struct route_decision *b);
+
 /* Why, in one line: `rule "loads" (line 3): role, database`. */
 void route_reason(const struct route_table *table, const struct route_decision *d, struct buf *out);
 

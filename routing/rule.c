@@ -103,6 +103,17 @@ const struct condition *rule_failing(const struct rule *r, struct view *v)
     return NULL;
 }
 
+bool rule_may_match(const struct rule *r, struct view *v)
+{
+    for (uint32_t i = 0; i < r->when_count; i++) {
+        enum route_condition n = r->when[i].name;
+        bool moves = n == ROUTE_QUERY_GROUP || n == ROUTE_HOUR || n == ROUTE_WEEKDAY;
+        if (moves || route_condition_is_statement(n)) continue;
+        if (!condition_holds(r, &r->when[i], v)) return false;
+    }
+    return true;
+}
+
 /* ---- covering ---------------------------------------------------------------------------------
  */
 

@@ -92,6 +92,9 @@ void view_fini(struct view *v);
  * both ask this, and nothing else decides whether a rule matches. */
 const struct condition *rule_failing(const struct rule *r, struct view *v);
 
+/* Whether it could match this session at some moment, with some statement and query_group. */
+bool rule_may_match(const struct rule *r, struct view *v);
+
 enum condition_kind condition_kind(enum route_condition c);
 
 /* Whatever matches `inner` matches `outer` too, for all we can tell. Never true falsely. */

@@ -6,7 +6,7 @@
 struct reading {
     struct statement *statement;
     struct slice schema; /* of names without one */
-    bool has_verb;
+    bool has_verb, wants_tables;
 };
 
 /* The first schema of a search_path, unquoted. "$user" names none that we could know. */
@@ -75,15 +75,24 @@ static void take_verb(struct reading *r, enum sql_kind kind)
 static bool on_need(void *context, const struct sql_need *need)
 {
     struct reading *r = context;
-    if (need->what == SQL_NEED_OBJECT) add_table(r, &need->name);
+    if (need->what == SQL_NEED_OBJECT && r->wants_tables) add_table(r, &need->name);
     if (need->what == SQL_NEED_END) take_verb(r, need->kind);
     return true;
 }
 
 bool statement_read(struct statement *s, struct slice sql, struct slice search_path)
 {
+    return statement_read_needed(s, sql, search_path,
+                                 ROUTE_NEEDS_VERB | ROUTE_NEEDS_TABLES | ROUTE_NEEDS_TEXT);
+}
+
+bool statement_read_needed(struct statement *s, struct slice sql, struct slice search_path,
+                           uint8_t needs)
+{
     memset(s, 0, sizeof *s);
-    struct reading r = { .statement = s, .schema = first_schema(search_path) };
+    struct reading r = { .statement = s,
+                         .schema = first_schema(search_path),
+                         .wants_tables = needs & ROUTE_NEEDS_TABLES };
     const struct sql_policy policy = { &r, on_need, SQL_CASE_FOLD };
     struct sql_reading reading;
     s->is_read = sql_stmt_read(sql, &policy, &reading);
@@ -94,7 +103,7 @@ bool statement_read(struct statement *s, struct slice sql, struct slice search_p
         at += (uint32_t)s->tables[i].len;
     }
     /* What cannot be normalised is cut short there. */
-    sql_normalize(sql, REGEX_TEXT_BYTES, &s->text);
+    if (needs & ROUTE_NEEDS_TEXT) sql_normalize(sql, REGEX_TEXT_BYTES, &s->text);
     return !s->names.failed && !s->text.failed;
 }
 

@@ -27,6 +27,10 @@ struct statement {
 /* Reads `sql`; `search_path` as in the configuration, comma-separated, or empty. The verb outlives
  * the statement, all else is freed by statement_fini. False when memory ran out. */
 bool statement_read(struct statement *s, struct slice sql, struct slice search_path);
+
+/* The same of what `needs` (enum route_need) asks for; the rest is left empty. */
+bool statement_read_needed(struct statement *s, struct slice sql, struct slice search_path,
+                           uint8_t needs);
 void statement_fini(struct statement *s);
 
 /* As facts; they point into the statement. */

@@ -1,0 +1,438 @@
+/* Where sessions and transactions go: two clusters, each a Redshift double before a PostgreSQL of
+ * its own, and a plain PostgreSQL that no client of the others fits. */
+#include "support/before.h"
+#include "support/raw.h"
+#include "unit/unit.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+enum { HEAVY, LIGHT, CLUSTERS };
+
+static const char *const names[CLUSTERS] = { "heavy", "light" };
+
+struct world {
+    struct kit *kit;
+    struct postgres pg[CLUSTERS];
+    pid_t double_pid[CLUSTERS];
+    int double_port[CLUSTERS], admin_port;
+    struct proxy proxy;
+};
+
+static const char routes[] =
+    "{ \"version\": 1, \"rules\": [\n"
+    "  { \"id\": \"bi\", \"when\": { \"statement\": [\"SELECT\"], \"tables\": [\"mart.*\"] },\n"
+    "    \"to\": \"light\", \"query_group\": \"bi\" },\n"
+    "  { \"id\": \"report\", \"when\": { \"query\": \"report_[a-z]+\" }, \"to\": \"light\" },\n"
+    "  { \"id\": \"tagged\", \"when\": { \"query_group\": \"nightly\", \"statement\": [\"SELECT\"] "
+    "},"
+    " \"to\": \"light\" },\n"
+    "  { \"id\": \"odd\", \"when\": { \"tables\": [\"odd.*\"] }, \"to\": \"plain\" },\n"
+    "  { \"id\": \"kept\", \"when\": { \"user\": \"keeper\" }, \"to\": \"heavy\","
+    " \"pool\": { \"mode\": \"session\" } },\n"
+    "  { \"id\": \"no\", \"when\": { \"user\": \"banned\" }, \"deny\": \"not today\" },\n"
+    "  { \"id\": \"default\", \"to\": [\"heavy\", \"light\"], \"query_group\": \"usual\" } ] }";
+
+static const char config[] =
+    "{ \"workers\": 2, \"drain_timeout\": \"1s\",\n"
+    "  \"listen\": [ { \"address\": \"127.0.0.1:@port@\" } ],\n"
+    "  \"clusters\": {\n"
+    "    \"heavy\": { \"endpoint\": \"127.0.0.1:%d\", \"tls\": { \"mode\": \"disable\" },\n"
+    "      \"credentials\": { \"source\": \"static\", \"users\": { \"postgres\": \"file:none\" } },"
+    " \"max_connections\": 10 },\n"
+    "    \"light\": { \"endpoint\": \"127.0.0.1:%d\", \"tls\": { \"mode\": \"disable\" },\n"
+    "      \"credentials\": { \"source\": \"static\", \"users\": { \"postgres\": \"file:none\" } },"
+    " \"max_connections\": 10 },\n"
+    "    \"plain\": { \"endpoint\": \"127.0.0.1:%d\", \"tls\": { \"mode\": \"disable\" },\n"
+    "      \"credentials\": { \"source\": \"static\", \"users\": { \"postgres\": \"file:none\" } },"
+    " \"max_connections\": 10 } },\n"
+    "  \"users\": {\n"
+    "    \"ana\": { \"auth\": [\"trust\"], \"role\": \"all\", \"db_user\": \"postgres\" },\n"
+    "    \"reader\": { \"auth\": [\"trust\"], \"role\": \"reader\", \"db_user\": \"postgres\" },\n"
+    "    \"keeper\": { \"auth\": [\"trust\"], \"role\": \"all\", \"db_user\": \"postgres\" },\n"
+    "    \"banned\": { \"auth\": [\"trust\"], \"role\": \"all\", \"db_user\": \"postgres\" },\n"
+    "    \"ops\": { \"auth\": [\"trust\"], \"role\": \"all\", \"db_user\": \"postgres\","
+    " \"console\": \"operator\" } },\n"
+    "  \"roles\": { \"all\": { \"grants\": [ { \"verbs\": [\"ALL\"], \"on\": [\"*\"] } ] },\n"
+    "    \"reader\": { \"grants\": [ { \"verbs\": [\"SELECT\"], \"on\": [\"*.*\"] } ],"
+    " \"excess_privilege\": \"warn\" } },\n"
+    "  \"access\": [ { \"from\": \"127.0.0.1/32\" } ],\n"
+    "  \"routes\": { \"source\": \"file:routes.json\"%s },\n"
+    "  \"health\": { \"address\": \"127.0.0.1:%d\" }, \"admin\": { \"address\": \"127.0.0.1:%d\" "
+    "},\n"
+    "  \"pool\": { \"mode\": \"transaction\", \"size\": 4, \"wait_timeout\": \"3s\" } }\n";
+
+/* ---- the world ------------------------------------------------------------------------------ */
+
+static bool start_double(struct world *w, int at)
+{
+    char port[16], server[16], log[32];
+    snprintf(port, sizeof port, "%d", w->double_port[at]);
+    snprintf(server, sizeof server, "%d", w->pg[at].port);
+    snprintf(log, sizeof log, "%s.log", names[at]);
+    const char *argv[] = {
+        kit_built(w->kit, "tools/redshift"), "-l", port, "-s", server, "-a", "trust", NULL
+    };
+    w->double_pid[at] = kit_start(w->kit, log, argv);
+    return kit_wait_port(w->kit, w->double_pid[at], log, w->double_port[at]);
+}
+
+static bool start_cluster(struct world *w, int at)
+{
+    char sql[400];
+    snprintf(sql, sizeof sql,
+             "create schema mart; create schema odd; create table mart.sales (name text);"
+             "create table odd.t (i int); create table public.events (name text);"
+             "insert into mart.sales values ('%s'); insert into public.events values ('%s')",
+             names[at], names[at]);
+    w->double_port[at] = kit_port(w->kit);
+    return postgres_start(w->kit, &w->pg[at], NULL) && postgres_run(&w->pg[at], sql) &&
+           start_double(w, at);
+}
+
+static int world_setup(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    char text[6000];
+    w->kit = kit_new("routing");
+    *state = w;
+    kit_file(w->kit, "none", "none");
+    kit_file(w->kit, "routes.json", routes);
+    if (!start_cluster(w, HEAVY) || !start_cluster(w, LIGHT)) return -1;
+    w->admin_port = kit_port(w->kit);
+    snprintf(text, sizeof text, config, w->double_port[HEAVY], w->double_port[LIGHT],
+             w->pg[LIGHT].port, "", kit_port(w->kit), w->admin_port);
+    return proxy_start(w->kit, &w->proxy, text) ? 0 : -1;
+}
+
+static int world_teardown(void **state)
+{
+    struct world *w = *state;
+    bool clean = !w->proxy.pid || proxy_stop(w->kit, &w->proxy);
+    kit_free(w->kit);
+    free(w);
+    return clean ? 0 : -1;
+}
+
+static PGconn *client(struct world *w, const char *user, const char *extra)
+{
+    PGconn *c = connect_to(w->proxy.port, user, extra);
+    if (PQstatus(c) != CONNECTION_OK) fail_msg("%s", PQerrorMessage(c));
+    return c;
+}
+
+#define assert_says(c, sql, wanted) assert_string_equal(before_says(c, sql), wanted)
+
+/* FATAL: the first thing said, before that the connection is gone. */
+static void assert_refused(PGconn *c, const char *sql, const char *words)
+{
+    PGresult *r;
+    assert_true(PQsendQuery(c, sql));
+    assert_non_null(r = PQgetResult(c));
+    if (!strstr(PQresultErrorMessage(r), words)) fail_msg("%s", PQresultErrorMessage(r));
+    PQclear(r);
+    while ((r = PQgetResult(c))) PQclear(r);
+    assert_int_equal(PQstatus(c), CONNECTION_BAD);
+}
+
+static const char heavy_sql[] = "select name from public.events",
+                  light_sql[] = "select name from mart.sales";
+
+/* A number of the proxy's metrics; -1: there is none of that name. */
+static long metric(struct world *w, const char *name)
+{
+    char command[300], line[400];
+    long value = -1;
+    size_t n = strlen(name);
+    snprintf(command, sizeof command, "curl -s http://127.0.0.1:%d/metrics", w->admin_port);
+    FILE *f = popen(command, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, name, n) == 0 && line[n] == ' ') value = atol(line + n + 1);
+    if (f) pclose(f);
+    return value;
+}
+
+/* ---- statements ----------------------------------------------------------------------------- */
+
+static void the_first_statement_decides(void **state)
+{
+    struct world *w = *state;
+    static const char *const users[] = { "ana", "reader" }; /* read in passing; judged */
+    for (size_t at = 0; at < 2; at++) {
+        PGconn *c = client(w, users[at], "");
+        for (int round = 0; round < 3; round++) {
+            assert_says(c, heavy_sql, "heavy");
+            assert_says(c, light_sql, "light");
+            assert_says(c, "select name as report_sales from public.events", "light");
+            assert_says(c, "/* a */ select name from public.events /* report_x */", "heavy");
+        }
+        PQfinish(c);
+    }
+}
+
+static void a_rule_names_the_query_group(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "ana", "");
+    assert_says(c, "show query_group", "usual");
+    assert_says(c, "select name from mart.sales; show query_group", "bi");
+    assert_says(c, "show query_group", "usual");
+    /* Who has set his own has the last word, and is routed by it. */
+    assert_says(c, "set query_group to 'nightly'", "SET");
+    assert_says(c, "show query_group", "nightly");
+    assert_says(c, "select name from mart.sales; show query_group", "nightly");
+    assert_says(c, heavy_sql, "light");
+    assert_says(c, "reset query_group", "RESET");
+    assert_says(c, heavy_sql, "heavy");
+    assert_says(c, "show query_group", "usual");
+    PQfinish(c);
+}
+
+static void a_transaction_stays_where_it_began(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "ana", "");
+    assert_says(c, "begin; select name from mart.sales", "light");
+    assert_says(c, "select 1", "1");
+    assert_says(c, "select count(*) > 0 from pg_catalog.pg_class", "t");
+    assert_says(c, "select name from mart.sales", "light");
+    PGresult *r = PQexec(c, heavy_sql);
+    assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "25001");
+    assert_non_null(strstr(PQresultErrorMessage(r), "needs cluster \"heavy\""));
+    assert_non_null(strstr(PQresultErrorMessage(r), "on \"light\""));
+    PQclear(r);
+    /* As after any error, nothing of it is committed. */
+    assert_says(c, "select 1", "25P02");
+    assert_says(c, "commit", "ROLLBACK");
+    assert_says(c, heavy_sql, "heavy");
+    assert_says(c, "begin; select name from public.events", "heavy");
+    assert_says(c, light_sql, "25001");
+    assert_says(c, "rollback", "ROLLBACK");
+    assert_says(c, light_sql, "light");
+    assert_true(metric(w, "sluice_route_refusals_total") >= 2);
+    PQfinish(c);
+}
+
+static const char *executed(PGconn *c, const char *name)
+{
+    static char said[100];
+    PGresult *r = PQexecPrepared(c, name, 0, NULL, NULL, NULL, 0);
+    snprintf(said, sizeof said, "%s",
+             PQresultStatus(r) == PGRES_TUPLES_OK ? PQgetvalue(r, 0, 0) : PQresultErrorMessage(r));
+    PQclear(r);
+    return said;
+}
+
+static void prepared_statements_follow(void **state)
+{
+    struct world *w = *state;
+    static const char *const users[] = { "ana", "reader" };
+    for (size_t at = 0; at < 2; at++) {
+        PGconn *c = client(w, users[at], ""), *other = client(w, users[at], "");
+        PQclear(PQprepare(c, "h", heavy_sql, 0, NULL));
+        PQclear(PQprepare(c, "l", light_sql, 0, NULL));
+        for (int round = 0; round < 3; round++) {
+            assert_string_equal(executed(c, "h"), "heavy");
+            assert_string_equal(executed(c, "l"), "light");
+            assert_says(other, light_sql, "light");
+        }
+        assert_says(c, "begin; select name from mart.sales", "light");
+        assert_non_null(strstr(executed(c, "h"), "needs cluster"));
+        assert_says(c, "rollback", "ROLLBACK");
+        PGresult *r = PQexecParams(c, light_sql, 0, NULL, NULL, NULL, NULL, 0);
+        assert_string_equal(PQgetvalue(r, 0, 0), "light");
+        PQclear(r);
+        PQfinish(c);
+        PQfinish(other);
+    }
+}
+
+/* What is pipelined is answered in order, wherever each part goes; what is in one batch stays
+ * together. */
+static void pipelines_go_where_each_belongs(void **state)
+{
+    struct world *w = *state;
+    struct raw *r = raw_open(w->proxy.port, NULL);
+    assert_true(raw_login(r, "ana"));
+    for (int round = 0; round < 20; round++) raw_query(r, round % 2 ? heavy_sql : light_sql);
+    for (int round = 0; round < 20; round++) {
+        char wanted[20];
+        assert_int_equal(raw_next(r), 'T');
+        assert_int_equal(raw_next(r), 'D');
+        snprintf(wanted, sizeof wanted, "%.*s", (int)r->len - 6, (const char *)r->body + 6);
+        assert_string_equal(wanted, round % 2 ? "heavy" : "light");
+        assert_int_equal(raw_next(r), 'C');
+        assert_int_equal(raw_next(r), 'Z');
+    }
+    for (int round = 0; round < 4; round++) {
+        raw_parse(r, "", round % 2 ? heavy_sql : light_sql);
+        raw_bind(r, "");
+        raw_execute(r);
+        raw_sync(r);
+    }
+    for (int round = 0; round < 4; round++) assert_string_equal(raw_answer(r), "1 2 D C ZI");
+    raw_parse(r, "", light_sql);
+    raw_bind(r, "");
+    raw_execute(r);
+    raw_parse(r, "", heavy_sql);
+    raw_bind(r, "");
+    raw_execute(r);
+    raw_sync(r);
+    assert_string_equal(raw_answer(r), "1 2 D C E25001 ZI");
+    raw_close(r);
+}
+
+static void long_statements_are_decided_by_their_beginning(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "ana", "");
+    size_t n = 200000;
+    char *sql = malloc(n + 100);
+    memset(sql, ' ', n);
+    memcpy(sql, "select name from mart.sales", 27);
+    strcpy(sql + n, "; select 2");
+    assert_says(c, sql, "2");
+    PQfinish(c);
+    c = client(w, "ana", "");
+    /* Its table is beyond what is gathered. */
+    memset(sql, ' ', n);
+    memcpy(sql, "select name from", 16);
+    strcpy(sql + n, "mart.sales");
+    assert_says(c, sql, "heavy");
+    free(sql);
+    PQfinish(c);
+}
+
+/* ---- who does not go ------------------------------------------------------------------------ */
+
+static void pinned_and_session_mode_stay(void **state)
+{
+    struct world *w = *state;
+    long stays = metric(w, "sluice_route_stays_total");
+    PGconn *keeper = client(w, "keeper", ""), *c = client(w, "ana", "");
+    assert_says(keeper, light_sql, "heavy");
+    assert_says(keeper, heavy_sql, "heavy");
+    assert_int_equal(metric(w, "sluice_route_stays_total"), stays + 1);
+    assert_says(c, "create temp table mine (i int)", "CREATE TABLE");
+    assert_says(c, light_sql, "heavy");
+    assert_int_equal(metric(w, "sluice_route_stays_total"), stays + 2);
+    PQfinish(keeper);
+    PQfinish(c);
+}
+
+static void a_cluster_of_another_kind_is_not_for_those_who_are_in(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "ana", "");
+    assert_refused(c, "select count(*) from odd.t", "does not fit");
+    PQfinish(c);
+    /* Now it is known before anybody is sent there. */
+    c = client(w, "ana", "");
+    assert_refused(c, "select count(*) from odd.t", "does not fit");
+    PQfinish(c);
+}
+
+static void who_is_denied_is_told_so(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = connect_to(w->proxy.port, "banned", "");
+    assert_int_equal(PQstatus(c), CONNECTION_BAD);
+    assert_non_null(strstr(PQerrorMessage(c), "not today"));
+    PQfinish(c);
+}
+
+/* ---- falling back --------------------------------------------------------------------------- */
+
+static void a_cluster_that_is_down_is_left_out(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "ana", ""), *in_line = client(w, "ana", "");
+    assert_says(c, heavy_sql, "heavy");
+    kit_stop(w->kit, w->double_pid[HEAVY], SIGKILL, 1000);
+    before_terminate(&w->pg[HEAVY], "postgres");
+    /* Both were welcomed by the one that is gone, and find out when they need a server. */
+    for (int tries = 0; tries < 50 && before_log_count(w->kit, &w->proxy, "cluster.down") == 0;
+         tries++) {
+        const char *said = before_says(in_line, heavy_sql);
+        if (strcmp(said, "light") == 0) break;
+        if (strcmp(said, "lost") == 0 || strncmp(said, "08", 2) == 0) {
+            PQfinish(in_line);
+            in_line = client(w, "ana", "");
+        }
+    }
+    assert_says(in_line, heavy_sql, "light");
+    PGconn *newcomer = client(w, "ana", "");
+    assert_says(newcomer, heavy_sql, "light");
+    assert_true(metric(w, "sluice_route_fallbacks_total") > 0);
+    assert_true(proxy_log_has(w->kit, &w->proxy, "route.fallback", 1000));
+    /* And it comes back by itself. */
+    assert_true(start_double(w, HEAVY));
+    for (int tries = 0; tries < 300 && strcmp(before_says(newcomer, heavy_sql), "heavy") != 0;
+         tries++)
+        kit_sleep_ms(100);
+    assert_says(newcomer, heavy_sql, "heavy");
+    assert_true(proxy_log_has(w->kit, &w->proxy, "cluster.up", 1000));
+    PQfinish(c);
+    PQfinish(in_line);
+    PQfinish(newcomer);
+}
+
+/* ---- a new table ---------------------------------------------------------------------------- */
+
+static void put_routes(struct world *w, const char *text, const char *event, int times)
+{
+    kit_file(w->kit, "routes.json", text);
+    kill(w->proxy.pid, SIGHUP);
+    assert_true(before_log_counts(w->kit, &w->proxy, event, times));
+}
+
+static void a_new_table_moves_who_is_in(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "ana", ""), *in_txn = client(w, "ana", "");
+    int reloads = before_log_count(w->kit, &w->proxy, "config.reloaded");
+    int refusals = before_log_count(w->kit, &w->proxy, "config.not_reloaded");
+    assert_says(c, heavy_sql, "heavy");
+    assert_says(in_txn, "begin; select name from public.events", "heavy");
+    put_routes(w, "{ \"version\": 2, \"rules\": [ { \"id\": \"all\", \"to\": \"light\" } ] }",
+               "config.reloaded", reloads + 1);
+    assert_says(c, heavy_sql, "light");
+    assert_says(in_txn, heavy_sql, "heavy");
+    assert_says(in_txn, "commit", "COMMIT");
+    assert_says(in_txn, heavy_sql, "light");
+    /* What is wrong changes nothing. */
+    put_routes(w, "{ \"rules\": [ { \"id\": \"all\", \"to\": [\"light\", \"light\"] } ] }",
+               "config.not_reloaded", refusals + 1);
+    assert_says(c, heavy_sql, "light");
+    /* Who is denied from now on goes at his next transaction. */
+    put_routes(w,
+               "{ \"rules\": [ { \"id\": \"no\", \"when\": { \"user\": \"ana\" }, \"deny\": \"no "
+               "more\" }, { \"id\": \"all\", \"to\": \"heavy\" } ] }",
+               "config.reloaded", reloads + 2);
+    assert_refused(c, heavy_sql, "no more");
+    put_routes(w, routes, "config.reloaded", reloads + 3);
+    PQfinish(c);
+    c = client(w, "ana", "");
+    assert_says(c, heavy_sql, "heavy");
+    PQfinish(c);
+    PQfinish(in_txn);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_statement_decides),
+        cmocka_unit_test(a_rule_names_the_query_group),
+        cmocka_unit_test(a_transaction_stays_where_it_began),
+        cmocka_unit_test(prepared_statements_follow),
+        cmocka_unit_test(pipelines_go_where_each_belongs),
+        cmocka_unit_test(long_statements_are_decided_by_their_beginning),
+        cmocka_unit_test(pinned_and_session_mode_stay),
+        cmocka_unit_test(a_cluster_of_another_kind_is_not_for_those_who_are_in),
+        cmocka_unit_test(who_is_denied_is_told_so),
+        cmocka_unit_test(a_cluster_that_is_down_is_left_out),
+        cmocka_unit_test(a_new_table_moves_who_is_in),
+    };
+    return cmocka_run_group_tests(tests, world_setup, world_teardown);
+}
