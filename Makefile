@@ -78,6 +78,10 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
+# What the assembler includes is seen by no -MMD.
+$(BUILD)/obj/proxy/dashboard/assets.o: $(wildcard proxy/dashboard/*.html proxy/dashboard/*.js \
+    proxy/dashboard/*.css proxy/dashboard/*.svg)
+
 # ---- unit tests: tests/unit/test_X.c, one cmocka program each ------------------------------------
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 unit-tests: $(UNIT_TESTS)

@@ -1,5 +1,6 @@
 #include "proxy/console_show.h"
 
+#include "proxy/pool_facts.h"
 #include "proxy/worker.h"
 
 #include "proxy/session.h"
@@ -309,6 +310,7 @@ void console_visit_waiting(struct worker *w, struct survey_part *part)
             rows_text(r, s->client.user->name);
             rows_number(r, now - t->since_ms);
             rows_number(r, p->paused);
+            rows_text(r, slice_str(pool_why_words(pool_why(p))));
         }
     }
 }

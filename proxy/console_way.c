@@ -67,6 +67,7 @@ const struct console_way console_ways[ADMIN_COUNT] = {
     [ADMIN_SHOW_VERSION] = { .fill = fill_version },
     [ADMIN_SHOW_HELP] = { .fill = fill_help },
     [ADMIN_SELECT_1] = { .fill = fill_select },
+    [ADMIN_SHOW_DIAGNOSIS] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_SHOW_CREDENTIALS] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_SHOW_HISTORY] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_PAUSE] = { .visit = console_visit_pause },

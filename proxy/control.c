@@ -44,12 +44,12 @@ struct control {
     struct mailbox mailbox; /* orders from the console; answers from workers */
     struct shared *shared;
     struct http *http;
-    struct http_admin admin; /* health, metrics */
+    struct overview overview;
+    struct http_admin admin; /* health, metrics, the dashboard */
     struct realm *realm;
     struct route_force *routes;
     uint64_t route_serial; /* of the last table in force */
     struct log *log;
-    struct history history;
     struct aws_secrets *secrets;
     struct reload *reload;    /* NULL: none under way */
     struct mail *orders;      /* reloads that wait for it to end */
@@ -170,9 +170,8 @@ static void put_in_force(struct control *c, struct realm *realm, struct route_fo
 {
     struct realm *before = c->realm;
     log_restarts_needed(c, before->config, realm->config);
-    c->realm = c->admin.view.realm = realm;
+    c->realm = c->overview.realm = realm;
     take_routes(c, routes);
-    c->admin.view.last_reload_ok = true;
     for (unsigned i = 0; i < c->shared->n_workers; i++)
         worker_reload(c->shared->workers[i], realm, routes);
     realm_unref(before);
@@ -192,7 +191,6 @@ static void not_reloaded(struct control *c, const struct reload *r)
                   LOG_TEXT("hint", "the ones before stay in use"), LOG_END);
         return;
     }
-    c->admin.view.last_reload_ok = false;
     log_event(c->log, LOG_ERROR, "config.not_reloaded",
               LOG_TEXT("why", "see the problems above; the old configuration stays"), LOG_END);
     /* The audit file may have been moved away, whatever is wrong with the configuration. */
@@ -205,8 +203,8 @@ static bool enforce(struct control *c, struct reload *r)
     struct realm *realm = realm_new(config_ref(r->config), c->realm, c->shared, &r->problems);
     struct route_force *routes =
         realm ? route_force_load(realm->config, c->routes, &r->problems) : NULL;
-    history_add(&c->history, r->who, (routes ? realm : c->realm)->generation, c->realm->config,
-                routes ? realm->config : NULL, first_error(&r->problems));
+    history_add(&c->overview.history, r->who, (routes ? realm : c->realm)->generation,
+                c->realm->config, routes ? realm->config : NULL, first_error(&r->problems));
     if (routes)
         put_in_force(c, realm, routes);
     else
@@ -281,7 +279,7 @@ static void start_reload(struct control *c, const char *who, struct control_orde
         return;
     }
     if (!secrets_only)
-        history_add(&c->history, r->who, c->realm->generation, c->realm->config, NULL,
+        history_add(&c->overview.history, r->who, c->realm->generation, c->realm->config, NULL,
                     first_error(&r->problems));
     on_secrets(c, false);
 }
@@ -342,10 +340,17 @@ static void on_interrupt(uv_signal_t *signal, int number)
     stop(signal->data, true);
 }
 
+static void on_diagnosed(struct overview_answer *a)
+{
+    struct control_order *o = a->owner;
+    diagnosis_show(&a->diagnosis, &o->rows);
+    control_order_answer(o);
+}
+
 static void show(struct control *c, struct control_order *o)
 {
     if (o->show == ADMIN_SHOW_CREDENTIALS) creds_show(c->shared->creds, &o->rows);
-    if (o->show == ADMIN_SHOW_HISTORY) history_show(&c->history, &o->rows);
+    if (o->show == ADMIN_SHOW_HISTORY) history_show(&c->overview.history, &o->rows);
 }
 
 void control_take_order(void *control, struct control_order *o)
@@ -353,6 +358,11 @@ void control_take_order(void *control, struct control_order *o)
     struct control *c = control;
     bool was_draining = c->draining;
     enum control_order_kind kind = o->kind;
+    if (kind == CONTROL_SHOW && o->show == ADMIN_SHOW_DIAGNOSIS) {
+        o->ok = overview_ask(&c->overview, on_diagnosed, o, 0);
+        if (!o->ok) control_order_answer(o);
+        return;
+    }
     if (kind == CONTROL_RELOAD) {
         char who[72];
         snprintf(who, sizeof who, "RELOAD: %s", o->who);
@@ -399,7 +409,7 @@ static bool start_aws(struct control *c)
     c->http = aws_client_open(&c->loop);
     c->secrets = c->http ? aws_secrets_open(&c->loop, c->http) : NULL;
     if (!c->secrets) return false;
-    c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed);
+    c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed, &c->shared->metrics);
     c->shared->iam_door = iam_door_open(&c->loop, c->http, c->log, c->shared->seed);
     if (c->shared->iam_door) iam_door_prepare(c->shared->iam_door, c->realm);
     return c->shared->creds && c->shared->iam_door;
@@ -469,11 +479,13 @@ static void drain_by_http(void *owner)
 static bool start_http(struct control *c)
 {
     struct err err;
+    c->overview.shared = c->shared;
+    c->overview.home = &c->mailbox;
+    c->overview.uv = &c->loop;
+    c->overview.realm = c->realm;
     struct http_admin_view view = {
-        .shared = c->shared,
-        .realm = c->realm,
+        .overview = &c->overview,
         .log = c->log,
-        .last_reload_ok = true,
         .home = &c->mailbox,
         .drain = drain_by_http,
         .owner = c,
@@ -531,7 +543,7 @@ static int serve(struct control *c)
     }
     uv_run(&c->loop, UV_RUN_DEFAULT);
     join_workers(c->shared);
-    http_admin_free(&c->admin);
+    overview_free(&c->overview);
     aws_secrets_free(c->secrets);
     creds_free(c->shared->creds);
     iam_door_free(c->shared->iam_door);
@@ -574,7 +586,7 @@ int control_run(struct config *config, struct log *log)
     if (routes) {
         route_stats_init(&c.shared->route_stats, c.shared->seed, worker_count(c.realm->config));
         take_routes(&c, routes);
-        history_add(&c.history, "start", c.realm->generation, NULL, c.realm->config, "");
+        history_add(&c.overview.history, "start", c.realm->generation, NULL, c.realm->config, "");
         apply_log_settings(&c);
         status = serve(&c);
     }

@@ -16,6 +16,7 @@ enum {
     CALLS_PER_S = 5,
     CALLS_BURST = 10,
     FORGOTTEN_MS = 60 * 1000,    /* what came to nothing is remembered so long, for its failures */
+    WANTED_MS = 60 * 1000,       /* somebody asked lately */
     SECOND_EVERY_MS = 30 * 1000, /* a refused login is replaced at most so often */
 };
 
@@ -23,6 +24,7 @@ struct creds {
     uv_loop_t *uv;
     struct http *http;
     struct log *log;
+    struct metrics *metrics; /* of the control thread */
     struct mailbox mailbox;
     struct wheel wheel;
     struct map entries, identities; /* by key */
@@ -258,6 +260,7 @@ static void failed(struct entry *e, const struct err *why, bool for_good)
     struct creds *c = e->creds;
     e->fetching = false;
     e->failures++;
+    metrics_add(e->creds->metrics, METRIC_aws_calls_failed, 1);
     e->why = *why;
     if (e->why.code != ERR_WAREHOUSE_PAUSED)
         e->why.code = for_good ? ERR_SERVER_REJECTED : ERR_NO_CREDENTIALS;
@@ -325,6 +328,7 @@ static bool read_answer(struct aws_errand *errand, const struct aws_response *re
                         struct aws_error *error)
 {
     struct entry *e = entry_of(errand);
+    metrics_add(e->creds->metrics, METRIC_aws_calls, 1);
     redshift_login_fini(&e->fresh);
     return redshift_login_answer(api_of(e), response, &e->fresh, error);
 }
@@ -551,6 +555,35 @@ void creds_show(const struct creds *c, struct rows *r)
     while ((e = map_next(&c->entries, &at))) show_entry(e, aws_feed_now_ms(), r);
 }
 
+void creds_each(const struct creds *c, struct rows *r)
+{
+    uint32_t at = 0;
+    const struct entry *e;
+    while ((e = map_next(&c->entries, &at))) {
+        struct buf name = { 0 };
+        if (!e->login) continue;
+        buf_addf(&name, "%s/%s/%s", e->cluster->config->name, e->database, e->db_user);
+        rows_text(r, buf_slice(&name));
+        rows_number(r, (uint64_t)e->login->expires_ms / 1000);
+        buf_fini(&name);
+    }
+}
+
+bool creds_failing(const struct creds *c, struct slice *cluster, struct slice *why)
+{
+    int64_t now_ms = aws_feed_now_ms();
+    uint32_t at = 0;
+    const struct entry *e;
+    while ((e = map_next(&c->entries, &at))) {
+        bool wanted = now_ms - e->asked_ms < WANTED_MS;
+        if (!wanted || !e->failures || is_usable(e, now_ms)) continue;
+        *cluster = slice_str(e->cluster->config->name);
+        *why = slice_str(e->why.message);
+        return true;
+    }
+    return false;
+}
+
 /* ---- refused logins ------------------------------------------------------------------------- */
 
 struct rejection {
@@ -589,13 +622,15 @@ void creds_reject(struct creds *c, const struct creds_login *login)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-struct creds *creds_open(uv_loop_t *uv, struct http *http, struct log *log, struct map_seed seed)
+struct creds *creds_open(uv_loop_t *uv, struct http *http, struct log *log, struct map_seed seed,
+                         struct metrics *metrics)
 {
     struct creds *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->uv = uv;
     c->http = http;
     c->log = log;
+    c->metrics = metrics;
     c->filled_ms = aws_feed_now_ms();
     c->calls_milli = CALLS_BURST * 1000;
     map_init(&c->entries, seed);

@@ -21,6 +21,7 @@
 #include "proxy/io/mailbox.h"
 #include "proxy/ops/admin_rows.h"
 #include "proxy/ops/log.h"
+#include "proxy/ops/metrics.h"
 #include "proxy/realm.h"
 
 struct http;
@@ -45,9 +46,10 @@ void creds_login_unref(struct creds_login *l); /* NULL is fine */
 /* Whether a cluster's logins come from here. */
 bool creds_serves(const struct realm_cluster *cluster);
 
-/* Control thread. `http`: the caller's, must outlive it. close: answers those who still ask with an
- * error; free: after the end of the loop. */
-struct creds *creds_open(uv_loop_t *uv, struct http *http, struct log *log, struct map_seed seed);
+/* Control thread. `metrics`: that thread's. `http`: the caller's, must outlive it. close: answers
+ * those who still ask with an error; free: after the end of the loop. */
+struct creds *creds_open(uv_loop_t *uv, struct http *http, struct log *log, struct map_seed seed,
+                         struct metrics *metrics);
 void creds_close(struct creds *c); /* NULL is fine, here and below */
 void creds_free(struct creds *c);
 
@@ -68,5 +70,12 @@ void creds_reject(struct creds *c, const struct creds_login *login);
 
 /* Rows of SHOW CREDENTIALS. Control thread. */
 void creds_show(const struct creds *c, struct rows *r);
+
+/* Two cells for each login at hand: "cluster/database/user", and its expiry, Unix time. */
+void creds_each(const struct creds *c, struct rows *r);
+
+/* A cluster whose logins are wanted and cannot be had now, and why; false: none. The slices live
+ * until the loop's next turn. Control thread. */
+bool creds_failing(const struct creds *c, struct slice *cluster, struct slice *why);
 
 #endif

@@ -1,30 +1,27 @@
 /* http_admin: what we say over HTTP.
  *
  *   health.address   /livez  /readyz  /healthz             for load balancers; nothing else
- *   admin.address    the same, /metrics, POST /drain       for administrators
+ *   admin.address    the same, the dashboard at /, /api/... , /metrics, POST /drain
  *
  * /livez: every worker's loop turns. /readyz (and /healthz): we want connections: not draining, and
- * some cluster can be reached, or none was tried yet; the body says what fails, and what is worth
- * knowing besides.
- * The admin listener has no TLS and no login yet: it must be on loopback, and is refused
- * elsewhere. A browser on the same machine is no administrator: what changes something is not
- * taken from other sites' pages.
+ * some cluster can be reached, or none was tried yet; the body says what fails, and ends with the
+ * diagnosis.
+ *
+ * Who may: status and the dashboard's own files, everybody; /metrics, everybody on loopback, a
+ * viewer elsewhere; all else needs a login (http_door.h), and what a command needs stands in
+ * admin.def. Off loopback the admin listener needs TLS. What changes something is not taken
+ * from other sites' pages.
  * Thread: control's.
  */
 #ifndef SLUICE_PROXY_HTTP_ADMIN_H
 #define SLUICE_PROXY_HTTP_ADMIN_H
 
-#include "proxy/io/http_server.h"
-#include "proxy/ops/log.h"
-#include "proxy/pulse.h"
-#include "proxy/realm.h"
+#include "proxy/http_door.h"
 
-/* What the control thread knows; it keeps this up to date. */
+/* What the control thread lends. */
 struct http_admin_view {
-    struct shared *shared;
-    struct realm *realm; /* in force */
+    struct overview *overview;
     struct log *log;
-    bool last_reload_ok;
     struct mailbox *home;
     void (*drain)(void *owner);
     void *owner;
@@ -33,19 +30,35 @@ struct http_admin_view {
 struct http_admin {
     struct http_admin_view view;
     struct stream_loop streams;
-    struct pulse pulse;
+    struct http_door door;
     struct http_server health, admin;
-    unsigned n_servers; /* open, or still closing */
+    bool admin_is_local; /* on loopback */
+    unsigned n_servers;  /* open, or still closing */
     bool is_open;
 };
 
 /* Opens what the configuration names, after the workers were made. False with `err`; closing is
- * due all the same. */
+ * due all the same. Opens the overview, too. */
 bool http_admin_open(struct http_admin *h, const struct http_admin_view *view, uv_loop_t *uv,
                      struct err *err);
 
-/* Stops; the loop needs further turns. http_admin_free: after the loop has ended. */
+/* Stops; the loop needs further turns. */
 void http_admin_close(struct http_admin *h);
-void http_admin_free(struct http_admin *h);
+
+/* A request under way, and who asks. `head` and `body` are valid until the answer. */
+struct admin_request {
+    struct http_admin *admin;
+    struct http_exchange *x;
+    const struct http_head *head;
+    struct slice body;
+    const struct page *page;
+    struct http_caller who;
+};
+
+void http_answer_text(struct http_exchange *x, unsigned status, const char *header,
+                      struct buf *body); /* frees `body` */
+void http_answer_json(struct http_exchange *x, unsigned status, const char *header,
+                      struct buf *body); /* likewise */
+void http_answer_err(struct http_exchange *x, unsigned status, const struct err *err); /* as JSON */
 
 #endif

@@ -1,58 +1,7 @@
 #include "proxy/metrics_page.h"
 
-#include "protocol/wire.h"
-#include "proxy/worker.h"
-
-/* ---- what workers say of their pools -----------------------------------------------------------
- */
-
-enum pool_number {
-    POOL_SERVERS_LOGIN,
-    POOL_SERVERS_IDLE,
-    POOL_SERVERS_ACTIVE,
-    POOL_SERVERS_CLOSING,
-    POOL_CLIENTS_ACTIVE,
-    POOL_CLIENTS_WAITING,
-    POOL_SIZE,
-    POOL_PAUSED,
-    POOL_MAX_WAIT_MS,
-    POOL_NUMBERS
-};
-
-/* On the way between threads a pool is its name and its numbers, 8 bytes each. */
-void metrics_visit(struct worker *w, struct survey_part *part)
-{
-    uint32_t at = 0;
-    const struct pool *p;
-    uint64_t now = env_now_ms(&w->env);
-    while ((p = map_next(&w->pools, &at))) {
-        const struct pool_ticket *first =
-            list_is_empty(&p->line) ? NULL : list_item(p->line.next, struct pool_ticket, node);
-        const uint64_t numbers[POOL_NUMBERS] = {
-            [POOL_SERVERS_LOGIN] = p->count[POOL_OPENING],
-            [POOL_SERVERS_IDLE] = p->count[POOL_IDLE],
-            [POOL_SERVERS_ACTIVE] = p->count[POOL_BUSY],
-            [POOL_SERVERS_CLOSING] = p->count[POOL_LEAVING],
-            [POOL_CLIENTS_ACTIVE] = p->n_sessions - p->n_line,
-            [POOL_CLIENTS_WAITING] = p->n_line,
-            [POOL_SIZE] = p->settings.size,
-            [POOL_PAUSED] = p->paused,
-            [POOL_MAX_WAIT_MS] = first ? now - first->since_ms : 0,
-        };
-        rows_text(&part->rows, slice_str(p->key));
-        rows_text(&part->rows, slice_of(numbers, sizeof numbers));
-    }
-}
-
-static bool next_pool(struct wire *in, struct slice *name, uint64_t numbers[POOL_NUMBERS])
-{
-    if (wire_left(in) == 0) return false;
-    *name = wire_bytes(in, wire_u32(in));
-    struct slice bytes = wire_bytes(in, wire_u32(in));
-    if (in->bad || bytes.len != POOL_NUMBERS * sizeof *numbers) return false;
-    memcpy(numbers, bytes.at, bytes.len);
-    return true;
-}
+#include "proxy/creds.h"
+#include "proxy/totals.h"
 
 /* ---- the page ----------------------------------------------------------------------------------
  */
@@ -85,21 +34,10 @@ static void add_counters(const struct shared *shared, struct buf *out)
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         const struct metric_info *info = &metric_infos[m];
         const char *suffix = info->is_counter ? "_total" : "";
-        uint64_t sum = 0;
-        for (unsigned i = 0; i < shared->n_workers; i++)
-            sum += metrics_get(&shared->workers[i]->env.metrics, (enum metric)m);
+        uint64_t sum = totals_metric(shared, (enum metric)m);
         head(out, info->name, suffix, info->is_counter ? "counter" : "gauge", info->help);
         buf_addf(out, "sluice_%s%s %llu\n", info->name, suffix, (unsigned long long)sum);
     }
-}
-
-static uint64_t bucket_of(const struct shared *shared, unsigned h, unsigned bucket)
-{
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < shared->n_workers; i++)
-        sum += __atomic_load_n(&shared->workers[i]->env.metrics.histogram[h].bucket[bucket],
-                               __ATOMIC_RELAXED);
-    return sum;
 }
 
 static void add_seconds(struct buf *out, uint64_t ms)
@@ -111,10 +49,10 @@ static void add_histograms(const struct shared *shared, struct buf *out)
 {
     for (unsigned h = 0; h < HISTOGRAM_COUNT; h++) {
         const struct metric_info *info = &histogram_infos[h];
-        uint64_t seen = 0, sum_ms = 0;
+        uint64_t seen = 0;
         head(out, info->name, "", "histogram", info->help);
         for (unsigned b = 0; b <= HISTOGRAM_BOUNDS; b++) {
-            seen += bucket_of(shared, h, b);
+            seen += totals_bucket(shared, (enum histogram_name)h, b);
             buf_addf(out, "sluice_%s_bucket{le=\"", info->name);
             if (b < HISTOGRAM_BOUNDS)
                 buf_addf(out, "%g", histogram_bounds_ms[b] / 1000.0);
@@ -122,11 +60,8 @@ static void add_histograms(const struct shared *shared, struct buf *out)
                 buf_add_str(out, "+Inf");
             buf_addf(out, "\"} %llu\n", (unsigned long long)seen);
         }
-        for (unsigned i = 0; i < shared->n_workers; i++)
-            sum_ms += __atomic_load_n(&shared->workers[i]->env.metrics.histogram[h].sum_ms,
-                                      __ATOMIC_RELAXED);
         buf_addf(out, "sluice_%s_sum ", info->name);
-        add_seconds(out, sum_ms);
+        add_seconds(out, totals_sum_ms(shared, (enum histogram_name)h));
         buf_addf(out, "\nsluice_%s_count %llu\n", info->name, (unsigned long long)seen);
     }
 }
@@ -167,32 +102,31 @@ static const struct pool_gauge {
     { READ_pool_size, POOL_SIZE, NULL },
     { READ_pool_paused, POOL_PAUSED, NULL },
     { READ_pool_max_wait_seconds, POOL_MAX_WAIT_MS, NULL },
+    { READ_pool_pinned, POOL_SERVERS_PINNED, NULL },
+    { READ_pool_longest_statement_seconds, POOL_LONGEST_MS, NULL },
 };
 
-static void add_pool_gauge(const struct survey *s, const struct pool_gauge *g, struct buf *out)
+static void add_pool_gauge(const struct overview_answer *a, const struct pool_gauge *g,
+                           struct buf *out)
 {
-    struct slice name;
-    uint64_t numbers[POOL_NUMBERS];
-    for (unsigned i = 0; i < s->n_parts; i++) {
-        struct wire in = wire_of(buf_slice(&s->parts[i].rows.cells));
-        while (next_pool(&in, &name, numbers)) {
-            add_sample(out, g->gauge, "pool", name, g->state);
-            if (g->number == POOL_MAX_WAIT_MS)
-                add_seconds(out, numbers[g->number]);
-            else
-                buf_addf(out, "%llu", (unsigned long long)numbers[g->number]);
-            buf_add_u8(out, '\n');
-        }
+    for (size_t i = 0; i < a->n_pools; i++) {
+        const struct pool_facts *pool = &a->pools[i];
+        add_sample(out, g->gauge, "pool", pool->key, g->state);
+        if (g->number == POOL_MAX_WAIT_MS || g->number == POOL_LONGEST_MS)
+            add_seconds(out, pool->n[g->number]);
+        else
+            buf_addf(out, "%llu", (unsigned long long)pool->n[g->number]);
+        buf_add_u8(out, '\n');
     }
 }
 
 /* Samples of one name stand together, and one series appears once: a pool is of one worker. */
-static void add_pools(const struct survey *s, struct buf *out)
+static void add_pools(const struct overview_answer *a, struct buf *out)
 {
     for (size_t i = 0; i < sizeof pool_gauges / sizeof *pool_gauges; i++) {
         const struct pool_gauge *g = &pool_gauges[i];
         if (i == 0 || pool_gauges[i - 1].gauge != g->gauge) add_gauge_head(out, g->gauge);
-        add_pool_gauge(s, g, out);
+        add_pool_gauge(a, g, out);
     }
 }
 
@@ -213,6 +147,11 @@ static void add_clusters(const struct realm *realm, struct buf *out)
 static void add_certificates(const struct realm *realm, struct buf *out)
 {
     add_gauge_head(out, READ_tls_certificate_expiry_seconds);
+    if (realm->admin_tls) {
+        add_sample(out, READ_tls_certificate_expiry_seconds, "listen",
+                   slice_str(realm->config->admin.address.text), NULL);
+        buf_addf(out, "%lld\n", (long long)tls_context_not_after(realm->admin_tls));
+    }
     for (size_t i = 0; i < realm->config->n_listen; i++) {
         if (!realm->listens[i].tls) continue;
         add_sample(out, READ_tls_certificate_expiry_seconds, "listen",
@@ -221,20 +160,60 @@ static void add_certificates(const struct realm *realm, struct buf *out)
     }
 }
 
-void metrics_page(const struct survey *s, const struct metrics_facts *facts, struct buf *out)
+static void add_diagnosis(const struct diagnosis *d, struct buf *out)
 {
-    add_counters(facts->shared, out);
-    add_histograms(facts->shared, out);
-    add_pools(s, out);
-    add_clusters(facts->realm, out);
-    add_certificates(facts->realm, out);
-    add_gauge(out, READ_config_generation, facts->realm->generation);
-    add_gauge(out, READ_config_last_reload_success, facts->last_reload_ok);
-    add_gauge(out, READ_draining, atomic_load(&facts->shared->draining));
+    add_gauge_head(out, READ_diagnosis);
+    for (unsigned cause = 0; cause < DIAGNOSIS_CAUSES; cause++) {
+        enum severity severity = SEVERITY_OK;
+        for (size_t i = 0; i < d->count; i++)
+            if (d->findings[i].cause == cause) severity = d->findings[i].severity;
+        if (cause == DIAGNOSIS_HEALTHY) continue;
+        add_sample(out, READ_diagnosis, "cause",
+                   slice_str(diagnosis_word((enum diagnosis_cause)cause)), NULL);
+        buf_addf(out, "%u\n", (unsigned)severity);
+    }
+}
+
+static void add_credentials(const struct shared *shared, struct buf *out)
+{
+    struct rows rows = { 0 };
+    add_gauge_head(out, READ_credential_expiry_seconds);
+    creds_each(shared->creds, &rows);
+    struct wire in = wire_of(buf_slice(&rows.cells));
+    while (wire_left(&in) && !in.bad) {
+        struct slice login = wire_bytes(&in, wire_u32(&in));
+        struct slice expires = wire_bytes(&in, wire_u32(&in));
+        add_sample(out, READ_credential_expiry_seconds, "login", login, NULL);
+        buf_add_slice(out, expires);
+        buf_add_u8(out, '\n');
+    }
+    rows_fini(&rows);
+}
+
+void metrics_page(const struct overview_answer *a, struct buf *out)
+{
+    const struct overview *o = a->overview;
+    const struct history_load *last = history_last(&o->history);
+    add_counters(o->shared, out);
+    add_histograms(o->shared, out);
+    add_pools(a, out);
+    add_clusters(o->realm, out);
+    add_certificates(o->realm, out);
+    add_credentials(o->shared, out);
+    add_diagnosis(&a->diagnosis, out);
+    add_gauge(out, READ_config_generation, o->realm->generation);
+    add_gauge(out, READ_config_last_reload_success, !last || last->ok);
+    add_gauge(out, READ_draining, atomic_load(&o->shared->draining));
+    add_gauge_head(out, READ_worker_cpu_seconds);
+    const struct sample *now = samples_at(&o->samples, 0);
+    buf_add_str(out, "sluice_worker_cpu_seconds ");
+    add_seconds(out, now ? now->busy_us / 1000 : 0);
+    buf_add_u8(out, '\n');
     add_gauge_head(out, READ_uptime_seconds);
     buf_addf(out, "sluice_uptime_seconds ");
-    add_seconds(out, facts->now_ms - facts->shared->started_ms);
+    add_seconds(out, uv_now(o->uv) - o->shared->started_ms);
     buf_add_u8(out, '\n');
     add_gauge_head(out, READ_build_info);
     buf_add_str(out, "sluice_build_info{version=\"" SLUICE_VERSION "\"} 1\n");
+    if (o->realm->config->admin.pgbouncer_names) metrics_page_pgbouncer(a, out);
 }

@@ -1,6 +1,6 @@
 /* metrics_page: all metrics as Prometheus reads them.
  *
- *   metrics_visit: each worker's pools -> rows;  metrics_page: rows and counters -> text
+ *   overview_ask: each worker's pools;  metrics_page: pools and counters -> text
  *
  * Counters are read where they lie (metrics.h says why that is fine), pools are asked by
  * survey. Names and helps are metrics.def's. Labels never carry what clients choose beyond
@@ -10,23 +10,15 @@
 #ifndef SLUICE_PROXY_METRICS_PAGE_H
 #define SLUICE_PROXY_METRICS_PAGE_H
 
-#include "proxy/realm.h"
-#include "proxy/survey.h"
+#include "proxy/overview.h"
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* A worker's part: its pools. */
-void metrics_visit(struct worker *w, struct survey_part *part);
+void metrics_page(const struct overview_answer *a, struct buf *out);
 
-struct metrics_facts {
-    const struct shared *shared;
-    const struct realm *realm; /* in force */
-    uint64_t now_ms;
-    bool last_reload_ok;
-};
-
-/* `s`: the survey's parts, filled by metrics_visit. */
-void metrics_page(const struct survey *s, const struct metrics_facts *facts, struct buf *out);
+/* The same numbers under the names of Debian's prometheus-pgbouncer-exporter, so that dashboards
+ * made for that go on working; appended by metrics_page with admin.pgbouncer_names. */
+void metrics_page_pgbouncer(const struct overview_answer *a, struct buf *out);
 
 /* A label's value, escaped. */
 void metrics_label(struct buf *out, struct slice value);

@@ -79,6 +79,7 @@ struct pool {
     uint32_t count[POOL_PLACES];
     struct list line;
     uint32_t n_line, n_sessions; /* who waits; all whose pool it is */
+    uint32_t rank;               /* among its worker's: see pool_facts.h */
     uint64_t resumed_ms;         /* waiting began anew then */
     struct wheel_node line_timer, dial_timer, sweep_timer;
     struct buf recent_pairs; /* of the last client: what warm servers are opened with */

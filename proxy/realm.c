@@ -73,9 +73,10 @@ static bool keeps_listeners(struct making *m)
     return ok;
 }
 
-static bool make_listen(struct making *m, size_t i)
+/* Sets `out` where there is a certificate. False: there should be one, and it cannot be used. */
+static bool make_server_tls(struct making *m, const struct config_listen_tls *tls, const char *alpn,
+                            const struct tls_context *previous, struct tls_context **out)
 {
-    const struct config_listen_tls *tls = &m->realm->config->listen[i].tls;
     struct buf pem = { 0 };
     struct err err;
     if (!tls->certificate || tls->mode == CONFIG_TLS_DISABLE) return true;
@@ -84,13 +85,26 @@ static bool make_listen(struct making *m, size_t i)
         .client_ca = { .name = tls->client_ca },
         .min_version = tls->min_version == CONFIG_TLS_1_3 ? TLS_1_3 : TLS_1_2,
         .ciphers = tls->ciphers,
+        .alpn = alpn,
     };
     if (key_source(m, &tls->key, &options.key, &pem)) {
-        m->realm->listens[i].tls = tls_context_server(&options, previous_listen_tls(m, i), &err);
-        if (!m->realm->listens[i].tls) problem_error(m->problems, tls->line, "%s", err.message);
+        *out = tls_context_server(&options, previous, &err);
+        if (!*out) problem_error(m->problems, tls->line, "%s", err.message);
     }
     buf_wipe(&pem);
-    return m->realm->listens[i].tls != NULL;
+    return *out != NULL;
+}
+
+static bool make_listen(struct making *m, size_t i)
+{
+    return make_server_tls(m, &m->realm->config->listen[i].tls, "postgresql",
+                           previous_listen_tls(m, i), &m->realm->listens[i].tls);
+}
+
+static bool make_admin_tls(struct making *m)
+{
+    return make_server_tls(m, &m->realm->config->admin.tls, "http/1.1",
+                           m->previous ? m->previous->admin_tls : NULL, &m->realm->admin_tls);
 }
 
 static enum tls_verify verify_of(enum config_tls_mode mode)
@@ -425,6 +439,7 @@ static bool make_all(struct making *m)
         ok &= make_fronts(m, i);
     }
     ok &= keeps_listeners(m);
+    ok &= make_admin_tls(m);
     for (size_t i = 0; i < config->n_clusters; i++) ok &= make_cluster(m, i);
     for (size_t i = 0; i < config->n_roles; i++) ok &= make_role(m, i);
     ok &= make_users(m);
@@ -468,6 +483,7 @@ void realm_unref(struct realm *r)
         tls_context_unref(r->listens[i].tls);
         access_free(r->listens[i].fronts);
     }
+    tls_context_unref(r->admin_tls);
     for (size_t i = 0; r->clusters && i < r->config->n_clusters; i++) {
         struct realm_cluster *c = &r->clusters[i];
         for (size_t u = 0; u < c->n_logins; u++) secret_free(c->logins[u].password);

@@ -58,6 +58,7 @@ struct realm {
     struct users *users;
     struct access *access;
     struct realm_listen *listens;   /* as config->listen */
+    struct tls_context *admin_tls;  /* NULL: the admin listener is plain */
     struct realm_cluster *clusters; /* as config->clusters */
     struct realm_role *roles;       /* as config->roles */
     struct jwks_set **issuer_keys;  /* as config->iam.issuers; NULL: they are fetched */

@@ -12,6 +12,7 @@
 #include "proxy/address.h"
 #include "proxy/budget.h"
 #include "proxy/health.h"
+#include "proxy/ops/metrics.h"
 #include "proxy/route_tally.h"
 
 #include <pthread.h>
@@ -43,6 +44,7 @@ struct shared {
     struct worker **workers;
     unsigned n_workers;
     uv_async_t *secret_refused; /* the control thread's: a cluster refused a static password */
+    struct metrics metrics;     /* the control thread's own counters; see totals.h */
     struct mailbox *control;    /* the control thread's; see control_order.h */
     uint64_t started_ms;        /* monotonic */
 };

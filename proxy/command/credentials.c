@@ -176,7 +176,7 @@ static bool open_all(struct testing *t)
     log_set_level(&t->log, LOG_ERROR); /* the rows say it all */
     t->http = aws_client_open(&t->loop);
     if (!t->http) return false;
-    t->creds = creds_open(&t->loop, t->http, &t->log, t->shared->seed);
+    t->creds = creds_open(&t->loop, t->http, &t->log, t->shared->seed, &t->shared->metrics);
     return t->creds && mailbox_open(&t->mailbox, &t->loop, t);
 }
 

@@ -87,14 +87,10 @@ static const struct page {
     const char *name;
     void (*describe)(struct buf *out);
 } PAGES[] = {
-    { "admin", admin_describe },
-    { "completion", manual_completion },
-    { "config", config_describe },
-    { "errors", describe_errors },
-    { "manual", manual_page },
-    { "messages", describe_messages },
-    { "metrics", describe_metrics },
-    { "states", describe_states },
+    { "admin", admin_describe },     { "completion", manual_completion },
+    { "config", config_describe },   { "errors", describe_errors },
+    { "manual", manual_page },       { "messages", describe_messages },
+    { "metrics", describe_metrics }, { "states", describe_states },
 };
 
 int command_describe(int argc, char **argv)

@@ -132,7 +132,12 @@ static bool read_field(struct slice line, struct http_head *out, struct seen *se
     } else if (slice_is_nocase(name, "sec-fetch-site")) {
         out->fetch_site = value;
     } else if (slice_is_nocase(name, "authorization")) {
+        if (out->authorization.at) return bad(status, 400);
         out->authorization = value;
+    } else if (slice_is_nocase(name, "cookie")) {
+        if (!out->cookie.at) out->cookie = value;
+    } else if (slice_is_nocase(name, "content-type")) {
+        out->content_type = value;
     }
     return true;
 }
@@ -181,12 +186,15 @@ const char *http_reason(unsigned status)
     case 200: return "OK";
     case 202: return "Accepted";
     case 400: return "Bad Request";
+    case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 408: return "Request Timeout";
     case 413: return "Content Too Large";
+    case 415: return "Unsupported Media Type";
     case 417: return "Expectation Failed";
+    case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 500: return "Internal Server Error";
     case 501: return "Not Implemented";

@@ -26,6 +26,8 @@ struct http_head {
     struct slice host, origin;     /* at == NULL: not sent */
     struct slice fetch_site;       /* Sec-Fetch-Site, likewise */
     struct slice authorization;    /* likewise */
+    struct slice cookie;           /* likewise; the first such line */
+    struct slice content_type;     /* likewise */
     size_t head_bytes, body_bytes; /* the request is as long as both */
     bool keep_alive;               /* the connection may be used again */
 };

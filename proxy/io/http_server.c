@@ -14,6 +14,7 @@ struct http_exchange {
     struct wheel_node timer;
     struct buf in;
     struct http_head request;
+    union socket_address from;
     char peer[SOCKET_TEXT_BYTES];
     bool taking;  /* take_requests is at work */
     bool asked;   /* on_request was called, the answer is still to come */
@@ -81,6 +82,8 @@ static void send_answer(struct http_exchange *x, unsigned status, const char *ty
              "Content-Length: %zu\r\n"
              "Cache-Control: no-store\r\n"
              "X-Content-Type-Options: nosniff\r\n"
+             "X-Frame-Options: DENY\r\n"
+             "Referrer-Policy: no-referrer\r\n"
              "%s%s\r\n",
              status, http_reason(status), type ? type : "text/plain; charset=utf-8", body.len,
              x->parting ? "Connection: close\r\n" : "", header ? header : "");
@@ -109,6 +112,10 @@ static void refuse(struct http_exchange *x, unsigned status)
 }
 
 const char *http_peer(const struct http_exchange *x) { return x->peer; }
+
+const union socket_address *http_peer_address(const struct http_exchange *x) { return &x->from; }
+
+struct tls *http_tls(struct http_exchange *x) { return x->closed ? NULL : stream_tls(&x->stream); }
 
 void http_answer(struct http_exchange *x, unsigned status, const char *type, const char *header,
                  struct slice body)
@@ -201,28 +208,60 @@ static void on_due(struct wheel_node *node)
 
 /* ---- connections ---------------------------------------------------------------------------- */
 
+static void on_secured(struct stream *stream, const struct err *err)
+{
+    if (err) hang_up(list_item(stream, struct http_exchange, stream));
+}
+
 static const struct stream_events stream_events = {
     .on_bytes = on_bytes,
+    .on_secured = on_secured,
     .on_drained = on_drained,
     .on_end = on_end,
     .on_closed = on_stream_closed,
 };
 
+static bool is_same_host(const union socket_address *a, const union socket_address *b)
+{
+    if (a->any.sa_family != b->any.sa_family) return false;
+    if (a->any.sa_family == AF_INET) return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+    if (a->any.sa_family != AF_INET6) return true;
+    /* One subscriber gets a /64. */
+    return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, 8) == 0;
+}
+
+static bool has_room(struct http_server *s, const union socket_address *peer)
+{
+    unsigned of_address = 0;
+    if (s->n_connections >= HTTP_CONNECTIONS_MAX) return false;
+    list_each(node, &s->connections) of_address +=
+        is_same_host(&list_item(node, struct http_exchange, node)->from, peer);
+    return of_address < HTTP_OF_ADDRESS_MAX;
+}
+
+static bool secure(struct http_server *s, struct http_exchange *x, struct err *err)
+{
+    struct tls_context *context = s->secured_by ? s->secured_by(s) : NULL;
+    if (!context) return !s->must_secure;
+    return stream_secure_server(&x->stream, context, (struct slice){ 0 }, err);
+}
+
 static void on_accept(struct listen *l, int fd, const union socket_address *peer)
 {
     struct http_server *s = list_item(l, struct http_server, listen);
     struct err err;
-    struct http_exchange *x = s->n_connections < HTTP_CONNECTIONS_MAX ? calloc(1, sizeof *x) : NULL;
+    struct http_exchange *x = has_room(s, peer) ? calloc(1, sizeof *x) : NULL;
     if (!x) {
         close(fd);
         return;
     }
     x->server = s;
+    x->from = *peer;
     socket_address_text(peer, x->peer);
     wheel_node_init(&x->timer, on_due);
     list_push_back(&s->connections, &x->node);
     s->n_connections++;
-    if (stream_open(&x->stream, s->streams, &stream_events, fd, &err))
+    if (stream_open(&x->stream, s->streams, &stream_events, fd, &err) && secure(s, x, &err))
         set_timer(x, HTTP_REQUEST_MS);
     else
         hang_up(x);

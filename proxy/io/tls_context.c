@@ -237,15 +237,16 @@ static bool trust(struct tls_context *c, const struct tls_source *ca, struct err
 /* ---- server -------------------------------------------------------------------------------------
  */
 
-/* ALPN (RFC 7301): "postgresql" or, as PostgreSQL does, no connection: so nobody can pass bytes of
+/* ALPN (RFC 7301): our protocol or, as PostgreSQL does, no connection: so nobody can pass bytes of
  * another protocol off as ours. Clients that offer nothing are served. */
 static int on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_len,
                    const unsigned char *offered, unsigned len, void *user)
 {
-    (void)ssl, (void)user;
+    const char *ours = user;
+    (void)ssl;
     for (unsigned at = 0; at < len; at += 1u + offered[at]) {
         if (offered[at] > len - at - 1) break;
-        if (!slice_is(slice_of(offered + at + 1, offered[at]), "postgresql")) continue;
+        if (!slice_is(slice_of(offered + at + 1, offered[at]), ours)) continue;
         *chosen = offered + at + 1;
         *chosen_len = offered[at];
         return SSL_TLSEXT_ERR_OK;
@@ -323,7 +324,8 @@ struct tls_context *tls_context_server(const struct tls_server_options *options,
         context_new(TLS_server_method(), options->min_version, options->ciphers, err);
     if (!c) return NULL;
     c->is_server = true;
-    SSL_CTX_set_alpn_select_cb(c->ssl, on_alpn, NULL);
+    const char *alpn = options->alpn ? options->alpn : "postgresql";
+    SSL_CTX_set_alpn_select_cb(c->ssl, on_alpn, (void *)(uintptr_t)alpn);
     if (set_identity(c, &options->certificate, &options->key, err) &&
         (!options->client_ca.name || ask_clients(c, &options->client_ca, err))) {
         if (digest_identity(c) && set_tickets(c, previous)) return c;

@@ -28,6 +28,7 @@ struct tls_server_options {
                                       signed by one of these; they may have none */
     enum tls_version min_version;
     const char *ciphers; /* OpenSSL's list for TLS 1.2; NULL: the library's policy */
+    const char *alpn;    /* the one protocol spoken here; a constant; NULL: "postgresql" */
 };
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_CA, TLS_VERIFY_FULL };

@@ -13,6 +13,7 @@ lint=(clang-format clang clang-tidy cppcheck shellcheck binutils git)
 bench=(pgbouncer strace util-linux)
 package=(debhelper dpkg-dev fakeroot lintian)
 odbc=(odbc-postgresql unixodbc)
+browser=(chromium fonts-dejavu-core nodejs npm)
 drivers=(python3-venv default-jdk-headless maven odbc-postgresql unixodbc golang-go nodejs)
 
 sets=("$@")
@@ -36,6 +37,7 @@ missing() {
 provided() {
     case $1 in
     nodejs) command -v node && command -v npm ;;
+    npm) command -v npm ;;
     golang-go) command -v go ;;
     default-jdk-headless) command -v javac ;;
     maven) command -v mvn ;;

@@ -1,0 +1,184 @@
+#include "proxy/overview.h"
+
+#include "proxy/creds.h"
+#include "proxy/ops/audit.h"
+
+#include <stdlib.h>
+
+enum { RECENT_SAMPLES = 60, SURVEY_EVERY_MS = 100 };
+
+/* What somebody wants to know. */
+struct question {
+    struct list node;
+    overview_done *done;
+    void *owner;
+    uint64_t number;
+};
+
+/* ---- every second ---------------------------------------------------------------------------- */
+
+static void on_due(struct wheel_node *node)
+{
+    struct overview *o = list_item(node, struct overview, timer);
+    samples_take(&o->samples, o->shared, uv_now(o->uv));
+    wheel_set(o->wheel, &o->timer, SAMPLES_EVERY_MS);
+}
+
+static void on_next(struct wheel_node *node);
+static void answer_all(struct overview *o, const struct survey *s);
+
+bool overview_open(struct overview *o, struct wheel *wheel)
+{
+    o->wheel = wheel;
+    list_init(&o->questions);
+    wheel_node_init(&o->timer, on_due);
+    wheel_node_init(&o->next, on_next);
+    if (!pulse_open(&o->pulse, o->shared, wheel, o->uv)) return false;
+    on_due(&o->timer);
+    return true;
+}
+
+void overview_stop(struct overview *o)
+{
+    if (!o->wheel) return;
+    pulse_stop(&o->pulse);
+    wheel_cancel(&o->timer);
+    wheel_cancel(&o->next);
+    /* No worker is left to ask. */
+    if (!o->surveying) answer_all(o, NULL);
+}
+
+void overview_free(struct overview *o) { pulse_free(&o->pulse); }
+
+/* ---- what the diagnosis is made of ----------------------------------------------------------- */
+
+static void add_rates(const struct samples *s, struct diagnosis_facts *f)
+{
+    uint64_t kept = s->count < SAMPLES_KEPT ? s->count : SAMPLES_KEPT;
+    const struct sample *now = samples_at(s, 0);
+    const struct sample *recent = samples_at(s, kept > RECENT_SAMPLES ? RECENT_SAMPLES
+                                                : kept                ? kept - 1
+                                                                      : 0);
+    const struct sample *oldest = samples_at(s, kept ? kept - 1 : 0);
+    if (!now) return;
+    f->queries = now->queries - recent->queries;
+    f->query_ms = now->query_ms - recent->query_ms;
+    f->requests = now->requests - recent->requests;
+    f->denied = now->denied - recent->denied;
+    f->usual_queries = recent->queries - oldest->queries;
+    f->usual_query_ms = recent->query_ms - oldest->query_ms;
+}
+
+static unsigned stuck(const struct overview *o)
+{
+    struct buf why = { 0 };
+    unsigned n = 0;
+    if (!pulse_is_felt(&o->pulse, &why))
+        for (uint32_t i = 0; i < why.len; i++) n += why.at[i] == '\n';
+    buf_fini(&why);
+    return n;
+}
+
+static void add_the_rest(const struct overview *o, struct diagnosis_facts *f)
+{
+    const struct history_load *last = history_last(&o->history);
+    f->draining = atomic_load(&o->shared->draining);
+    f->audit_failing = audit_is_failing(o->shared->audit);
+    f->reload_error = last && !last->ok ? last->result : NULL;
+    f->workers_stuck = stuck(o);
+    creds_failing(o->shared->creds, &f->credentials_cluster, &f->credentials_why);
+}
+
+static struct pool_facts *collect(const struct survey *s, size_t *count)
+{
+    struct pool_facts_walk walk = { 0 };
+    struct pool_facts one, *all;
+    size_t n = 0;
+    while (pool_facts_next(s, &walk, &one)) n++;
+    all = calloc(n + 1, sizeof *all);
+    walk = (struct pool_facts_walk){ 0 };
+    *count = 0;
+    while (all && *count < n && pool_facts_next(s, &walk, &all[*count])) (*count)++;
+    return all;
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+/* Those who came while the answer was on its way have it too. */
+static void answer_all(struct overview *o, const struct survey *s)
+{
+    struct overview_answer a = { .overview = o, .survey = s };
+    struct diagnosis_facts facts = { 0 };
+    struct pool_facts *pools = s ? collect(s, &a.n_pools) : NULL;
+    struct list waiting;
+    a.pools = facts.pools = pools;
+    facts.n_pools = a.n_pools;
+    if (s) pool_facts_refusal(s, &facts.refusal);
+    add_rates(&o->samples, &facts);
+    add_the_rest(o, &facts);
+    diagnose(&facts, &a.diagnosis);
+    /* An answer may lead to the next question, which is not answered from this survey. */
+    list_init(&waiting);
+    list_each(node, &o->questions)
+    {
+        list_remove(node);
+        list_push_back(&waiting, node);
+    }
+    list_each(node, &waiting)
+    {
+        struct question *q = list_item(node, struct question, node);
+        list_remove(node);
+        a.owner = q->owner;
+        a.number = q->number;
+        q->done(&a);
+        free(q);
+    }
+    free(pools);
+}
+
+static void on_known(struct survey *s)
+{
+    struct overview *o = s->owner;
+    o->surveying = false;
+    o->surveyed_ms = uv_now(o->uv);
+    answer_all(o, s);
+    survey_free(s);
+}
+
+static void begin_survey(struct overview *o)
+{
+    struct survey *s = stuck(o) ? NULL : survey_new(o->shared);
+    if (!s) {
+        answer_all(o, NULL);
+        return;
+    }
+    o->surveying = true;
+    s->visit = pool_facts_visit;
+    s->done = on_known;
+    s->home = o->home;
+    s->owner = o;
+    survey_start(s, o->shared);
+}
+
+static void on_next(struct wheel_node *node)
+{
+    begin_survey(list_item(node, struct overview, next));
+}
+
+bool overview_ask(struct overview *o, overview_done *done, void *owner, uint64_t number)
+{
+    struct question *q = malloc(sizeof *q);
+    if (!q) return false;
+    *q = (struct question){ .done = done, .owner = owner, .number = number };
+    list_push_back(&o->questions, &q->node);
+    uint64_t ago_ms = uv_now(o->uv) - o->surveyed_ms;
+    if (stuck(o))
+        answer_all(o, NULL);
+    else if (o->surveying || wheel_is_set(&o->next))
+        return true;
+    else if (o->surveyed_ms && ago_ms < SURVEY_EVERY_MS)
+        wheel_set(o->wheel, &o->next, SURVEY_EVERY_MS - ago_ms);
+    else
+        begin_survey(o);
+    return true;
+}
