@@ -132,7 +132,6 @@ bench: $(if $(wildcard proxy/main.c),all) bench-programs
 	@tests/support/packages.sh build bench
 	@$(BUILD)/bench/route
 	@$(BUILD)/bench/effects
-	@$(BUILD)/bench/judge
 	@tests/bench/bench.py
 
 # The cross-talk detector, ten minutes for each mode (SOAK_SECONDS).

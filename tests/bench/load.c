@@ -9,6 +9,7 @@
  *          insert     an INSERT statement of -b bytes
  *          connect    a new connection for each request
  *          hold       connects, and does nothing
+ *          stall      asks once, and never reads the answer
  *   -d     so many requests are written together, their answers awaited together
  *   -s     TLS (the certificate is not checked)       -r     with session resumption
  *
@@ -23,7 +24,7 @@
 #include <time.h>
 
 enum { HEAD_BYTES = 256, RECEIVE_BYTES = 256 * 1024, OPENING_CAP = 128, LATENCY_CAP = 1 << 20 };
-enum mode { SIMPLE, EXTENDED, PREPARED, INSERT, CONNECT, HOLD };
+enum mode { SIMPLE, EXTENDED, PREPARED, INSERT, CONNECT, HOLD, STALL };
 enum state { DIALLING, ASKING_TLS, HANDSHAKING, LOGGING_IN, PREPARING, IDLE, BUSY, DEAD };
 
 struct bytes {
@@ -116,7 +117,7 @@ static void insert_of(struct bytes *sql, size_t size)
 {
     static const char row[] =
         "('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'),";
-    add(sql, "INSERT INTO bulk VALUES ", 24);
+    add(sql, "INSERT INTO public.bulk VALUES ", 31);
     while (sql->len + sizeof row < size) add(sql, row, sizeof row - 1);
     sql->at[sql->len - 1] = '\0'; /* the last comma */
 }
@@ -466,6 +467,7 @@ static void run(struct load *l)
             dial(l, &l->conns[at]);
         else if (!request(l, &l->conns[at]))
             l->errors++;
+        if (l->mode == STALL) want(l, &l->conns[at], 0);
     }
     while (!l->stopping && l->mode != HOLD) {
         turn(l);
@@ -478,9 +480,9 @@ static void run(struct load *l)
 
 static enum mode mode_of(const char *name)
 {
-    static const char *const names[] = { "simple", "extended", "prepared",
-                                         "insert", "connect",  "hold" };
-    for (int at = 0; at < 6; at++)
+    static const char *const names[] = { "simple",  "extended", "prepared", "insert",
+                                         "connect", "hold",     "stall" };
+    for (int at = 0; at < 7; at++)
         if (!strcmp(name, names[at])) return (enum mode)at;
     fprintf(stderr, "load: unknown mode %s\n", name);
     exit(2);
