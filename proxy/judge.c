@@ -338,10 +338,20 @@ static enum take judge_by_type(struct session *s, const struct piece *p, struct 
 
 enum take judge_message(struct session *s, const struct piece *p, struct upstream *out)
 {
+    const bool known = s->held_generation && s->held_generation == judge_generation(s);
+    s->held_generation = 0;
     s->judged = (struct slice){ 0 };
-    const enum take take = judge_by_type(s, p, out);
+    const enum take take = known ? TAKE_SEND : judge_by_type(s, p, out);
     if (take == TAKE_SEND) s->judged = p->bytes;
     return take;
+}
+
+void judge_held(struct session *s)
+{
+    /* Only what stands in line: nothing else of the session is under way then, so that nothing but
+     * the role can change what it may do; and what is held stays first until it is taken. */
+    if (s->restricted && s->client.state == CLIENT_WAITING)
+        s->held_generation = judge_generation(s);
 }
 
 void judge_rest(struct session *s, const struct piece *p)

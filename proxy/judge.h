@@ -37,8 +37,16 @@ static inline bool judge_is_stale(const struct session *s)
 }
 
 /* The first piece of a message of a restricted role. TAKE_SEND: it may go. TAKE_WAIT: come again
- * when what is under way is answered. Otherwise it was refused, recorded and answered. */
+ * when what is under way is answered. Otherwise it was refused, recorded and answered. A message
+ * that may go and then stands in line is not judged again when a server has come, unless the role
+ * has changed meanwhile: judge_held, and judge_forget when it leaves the line otherwise. */
 enum take judge_message(struct session *s, const struct piece *p, struct upstream *out);
+void judge_held(struct session *s);
+static inline void judge_forget(struct session *s)
+{
+    s->held_generation = 0;
+    s->recorded = false;
+}
 
 /* A further piece of a message whose beginning went. */
 void judge_rest(struct session *s, const struct piece *p);

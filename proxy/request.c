@@ -204,6 +204,7 @@ static enum take take_first(struct session *s, const struct piece *p, struct ups
     if (take == TAKE_SEND && p->type == FRONTEND_QUERY)
         take = carry_query(s, query_text(p), !p->last);
     s->recorded = take == TAKE_WAIT;
+    if (take == TAKE_WAIT) judge_held(s);
     if (take != TAKE_SEND) return take;
     if (!session_is_plain(s)) return take_pooled(s, p, out);
     if (p->type == FRONTEND_PARSE && !read_parse(s, p)) return TAKE_MALFORMED;

@@ -448,7 +448,7 @@ static void answer_waiting(struct session *s, const struct err *err)
     struct slice held = buf_slice(&s->client.held);
     struct piece piece;
     client_step(&s->client, CLIENT_ON_WITHDRAWN, NULL);
-    s->recorded = false;
+    judge_forget(s);
     if (frame_next(&s->client.frame, &held, &piece) != FRAME_PIECE) return;
     backend_error(&out, err);
     if (piece.type == FRONTEND_QUERY || piece.type == FRONTEND_FUNCTION_CALL)
@@ -457,7 +457,7 @@ static void answer_waiting(struct session *s, const struct err *err)
         s->discarding = true; /* up to the Sync, as after any error in a batch */
     client_write(&s->client, buf_slice(&out));
     buf_fini(&out);
-    s->sending = s->recorded = false;
+    s->sending = false;
     buf_drop(&s->client.held, piece.bytes.len);
     begin_work(s);
 }

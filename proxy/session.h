@@ -47,6 +47,7 @@ struct session {
     char *query_group;          /* of its login's rule; NULL: none */
     struct buf cursors;         /* names of cursors that were declared, of restricted roles */
     uint32_t decisions;         /* refusals so far, for their ids */
+    uint64_t held_generation;   /* see judge_message; 0: what is held was not judged */
     struct stmt_book *book;     /* prepared statements; NULL: none yet */
     uint64_t attached_ms;
     uint64_t asked_ms, began_ms; /* its query, its transaction: see tally.h */

@@ -697,6 +697,47 @@ static void what_was_prepared_is_judged_by_the_rules_of_today(void **state)
     raw_close(r);
 }
 
+/* Judged when it came, it stands in line: what comes behind it is judged by itself, and a reload
+ * meanwhile makes its verdict void. */
+static void what_waits_for_a_server_is_judged_by_the_rules_of_today(void **state)
+{
+    struct world *w = *state;
+    struct raw *busy[4], *in_line = log_in(w, "loader"), *other = log_in(w, "loader");
+    for (int i = 0; i < 4; i++) {
+        busy[i] = log_in(w, "loader");
+        asks(busy[i], "begin", "C ZT");
+    }
+    recorder_forget(w->recorder);
+    raw_query(in_line, OK);
+    raw_query(in_line, REFUSED);
+    raw_query(in_line, OK_2);
+    in_line->wait_ms = 50;
+    answers(in_line, "silence");
+    in_line->wait_ms = 5000;
+    sent_nothing(w);
+    asks(busy[0], "commit", "C ZI");
+    answers(in_line, "C ZI");
+    answers(in_line, "E42501 ZI");
+    answers(in_line, "C ZI");
+    assert_false(was_sent(w, "salaries"));
+
+    asks(busy[0], "begin", "C ZT");
+    recorder_forget(w->recorder);
+    raw_query(other, OK);
+    other->wait_ms = 50;
+    answers(other, "silence");
+    other->wait_ms = 5000;
+    reload(w, roles_withdrawn);
+    asks(busy[0], "commit", "C ZI");
+    answers(other, "E42501 ZI");
+    assert_false(was_sent(w, "events"));
+    reload(w, roles);
+    asks(other, OK, "C ZI");
+    for (int i = 0; i < 4; i++) raw_close(busy[i]);
+    raw_close(in_line);
+    raw_close(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -722,6 +763,7 @@ int main(void)
         cmocka_unit_test(drivers_can_connect),
         cmocka_unit_test(frames_that_lie_end_the_session),
         cmocka_unit_test(what_was_prepared_is_judged_by_the_rules_of_today),
+        cmocka_unit_test(what_waits_for_a_server_is_judged_by_the_rules_of_today),
     };
     return cmocka_run_group_tests(tests, start, end);
 }
