@@ -64,6 +64,20 @@ struct slice params_shown(struct slice name, struct slice value)
     return value;
 }
 
+bool params_is_readable(struct slice encoding)
+{
+    /* PostgreSQL 15, table 24.1 and the aliases of its source: not SJIS (WIN932), BIG5 (WIN950),
+     * GBK (WIN936), GB18030, UHC (WIN949), JOHAB, SHIFT_JIS_2004. */
+    static const char *const heads[] = { "UTF8",   "UTF-8",    "UNICODE",  "SQL_ASCII", "LATIN",
+                                         "ISO885", "ISO_8859", "ISO-8859", "EUC_",      "WIN1",
+                                         "WIN8",   "WINDOWS1", "WINDOWS8", "KOI8",      "MULE_" };
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        size_t n = strlen(heads[i]);
+        if (encoding.len >= n && slice_is_nocase(slice_of(encoding.at, n), heads[i])) return true;
+    }
+    return false;
+}
+
 void params_replay(const struct params *p, struct buf *out)
 {
     uint32_t at = 0;

@@ -33,6 +33,10 @@ struct slice params_shown(struct slice name, struct slice value);
 /* Whether a value of client_encoding means UTF-8. */
 bool params_is_utf8(struct slice encoding);
 
+/* Can a text in this client_encoding be read byte by byte, as PostgreSQL's own scanner does? In the
+ * others the second byte of a character may be a backslash, a quote or a letter. Unknown: no. */
+bool params_is_readable(struct slice encoding);
+
 /* Appends one ParameterStatus message for each pair, as clients are to see them. */
 void params_replay(const struct params *p, struct buf *out);
 

@@ -85,8 +85,20 @@ struct stmt_book *stmt_book_new(struct map_seed seed)
 void stmt_book_clear(struct stmt_book *b, struct stmt_table *t)
 {
     list_each(node, &b->used) stmt_book_remove(b, t, list_item(node, struct stmt_entry, node));
+    stmt_book_drop_unnamed(b, t);
     buf_fini(&b->unnamed);
+}
+
+void stmt_reference_drop(struct stmt_reference *r, struct stmt_table *t)
+{
+    if (r->stmt) stmt_unref(t, r->stmt);
+    *r = (struct stmt_reference){ 0 };
+}
+
+void stmt_book_drop_unnamed(struct stmt_book *b, struct stmt_table *t)
+{
     b->unnamed_serial = 0;
+    stmt_reference_drop(&b->unnamed_refers, t);
 }
 
 void stmt_book_free(struct stmt_book *b, struct stmt_table *t)
@@ -107,6 +119,7 @@ void stmt_book_remove(struct stmt_book *b, struct stmt_table *t, struct stmt_ent
     map_remove(&b->by_name, entry_name(e));
     list_remove(&e->node);
     stmt_unref(t, e->stmt);
+    stmt_reference_drop(&e->refers, t);
     free(e);
 }
 

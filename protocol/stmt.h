@@ -48,15 +48,29 @@ void stmt_table_fini(struct stmt_table *t);
  * *is_new tells (its `effects` are then 0). NULL when memory ran out. */
 struct stmt *stmt_intern(struct stmt_table *t, struct slice text, struct slice types, bool *is_new);
 void stmt_unref(struct stmt_table *t, struct stmt *s);
+static inline struct stmt *stmt_ref(struct stmt *s)
+{
+    s->refs++;
+    return s;
+}
 
 /* The name that servers know it by; returns its length. */
 size_t stmt_name(const struct stmt *s, char name[STMT_NAME_MAX]);
 
 /* ---- a client's book ------------------------------------------------------------------------ */
 
+/* What a text that is EXECUTE or DEALLOCATE (then `drops`) of a statement refers to, by the name
+ * that servers know it by. */
+struct stmt_reference {
+    struct stmt *stmt;   /* a reference; NULL: of none */
+    uint64_t generation; /* as its entry's */
+    bool drops;
+};
+
 struct stmt_entry {
     struct list node; /* least recently used first */
     struct stmt *stmt;
+    struct stmt_reference refers;
     uint32_t serial; /* identifies this entry while its Parse is under way */
     bool confirmed;
     bool by_sql;         /* made by PREPARE on the server that the session is pinned to */
@@ -74,6 +88,7 @@ struct stmt_book {
     uint64_t unnamed_serial; /* 0: there is none */
     uint64_t unnamed_generation;
     uint32_t unnamed_effects;
+    struct stmt_reference unnamed_refers;
 };
 
 /* NULL when memory ran out. */
@@ -94,6 +109,9 @@ struct stmt_entry *stmt_book_serial(struct stmt_book *b, uint32_t serial);
 
 void stmt_book_remove(struct stmt_book *b, struct stmt_table *t, struct stmt_entry *e);
 void stmt_book_clear(struct stmt_book *b, struct stmt_table *t);
+/* There is no unnamed statement any more. */
+void stmt_book_drop_unnamed(struct stmt_book *b, struct stmt_table *t);
+void stmt_reference_drop(struct stmt_reference *r, struct stmt_table *t);
 
 /* ---- a server's shelf ----------------------------------------------------------------------- */
 

@@ -373,6 +373,27 @@ struct txn_answer txn_received(struct txn *t, uint8_t type, uint8_t status)
     }
 }
 
+static bool is_repeatable(const struct txn_entry *e)
+{
+    return (e->kind == TXN_BIND || e->kind == TXN_DESCRIBE || e->kind == TXN_EXECUTE ||
+            e->kind == TXN_CLOSE) &&
+           e->flags == 0;
+}
+
+bool txn_repeat(struct txn *t)
+{
+    uint32_t last = t->count - 1;
+    if (t->count < 2 || t->status != TXN_IDLE || t->open_batch || t->skipping || t->dropping ||
+        t->doubtful || t->unsure || t->copy || entry_at(t, last)->kind != TXN_SYNC ||
+        entry_at(t, last)->flags)
+        return false;
+    for (uint32_t i = 0; i < last; i++)
+        if (!is_repeatable(entry_at(t, i))) return false;
+    while (t->count > 1) pop_one(t);
+    oldest(t)->flags = TXN_SWALLOW;
+    return true;
+}
+
 bool txn_is_quiet(const struct txn *t)
 {
     return t->count == 0 && !t->open_batch && !t->skipping && t->copy == TXN_NO_COPY &&

@@ -118,6 +118,12 @@ static inline bool txn_local_is_due(const struct txn *t)
     return t->count && !t->dropping && t->ring[t->head].kind == TXN_LOCAL;
 }
 
+/* The server has refused the first message of a batch: if all that is owed is that batch, of Bind,
+ * Describe, Execute and Close and one Sync, with nothing behind it, outside a transaction, it is
+ * forgotten, the Sync's ReadyForQuery will be swallowed, and the batch may be sent again (true).
+ * The error is then not told to the ledger. */
+bool txn_repeat(struct txn *t);
+
 /* The local answer whose turn it is; false when there is none. */
 bool txn_take_local(struct txn *t, struct txn_entry *entry);
 

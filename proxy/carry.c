@@ -7,6 +7,7 @@
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/prepared.h"
+#include "proxy/prepared_sql.h"
 #include "proxy/worker.h"
 
 #include <stdio.h>
@@ -165,6 +166,7 @@ static bool drop_named(struct session *s, struct slice text)
         int n = snprintf(name, sizeof name, "\"%.*s\"", SLICE_ARG(pair.name));
         for (size_t at = 0; at + (size_t)n <= text.len; at++) {
             if (strncasecmp(text.at + at, name, (size_t)n) != 0) continue;
+            if (slice_is(pair.name, "search_path") && s->restricted) return false;
             struct settings *fewer = settings_without(s->settings, pair.name, &err);
             if (!fewer) return false;
             replace(&s->settings, fewer);
@@ -174,15 +176,44 @@ static bool drop_named(struct session *s, struct slice text)
     return false;
 }
 
+/* What no client can do without. */
+static struct settings *least_of(struct session *s)
+{
+    struct err err;
+    struct settings *none = settings_none(table_of(s));
+    const struct realm_role *role = s->restricted ? judge_role(s) : NULL;
+    struct slice path = slice_str(role ? role->config->search_path : NULL);
+    return path.len ? settings_with_text(none, slice_str("search_path"), path, backslash_escapes(s),
+                                         &err)
+                    : settings_ref(none);
+}
+
 void carry_settle_error(struct session *s, struct slice body)
 {
     struct slice text = backend_field(body, 'M');
     s->settle_failed = true;
     log_event(s->client.env->log, LOG_WARNING, "session.setting_refused",
               LOG_U64("conn", s->client.id), LOG_STR("why", text), LOG_END);
-    /* A startup parameter must not keep a client out: without the one at fault, or without any. */
-    if (s->greeting && !drop_named(s, text))
-        replace(&s->settings, settings_ref(settings_none(table_of(s))));
+    /* A startup parameter must not keep a client out: without the one at fault, or without any but
+     * its role's search_path, which must hold. */
+    struct settings *least = least_of(s);
+    bool again = s->greeting && least && s->settings != least;
+    if (again && !drop_named(s, text)) replace(&s->settings, settings_ref(least));
+    s->settle_hopeless = !again;
+    settings_unref(least);
+}
+
+/* Redshift comes of a PostgreSQL whose plans keep the meaning that names had when they were made
+ * (and nobody has written down that it is otherwise there). */
+static void note_names(struct server *server, const struct settings *before,
+                       const struct settings *after)
+{
+    static const char *const settings[] = { "search_path", "enable_case_sensitive_identifier",
+                                            "downcase_delimited_identifier" };
+    for (size_t i = 0; server->is_redshift && i < sizeof settings / sizeof *settings; i++)
+        if (!slice_eq(settings_get(before, slice_str(settings[i])),
+                      settings_get(after, slice_str(settings[i]))))
+            stmt_shelf_doubt(&server->shelf);
 }
 
 void carry_settled(struct session *s)
@@ -190,13 +221,14 @@ void carry_settled(struct session *s)
     struct server *server = s->server;
     s->settling = false;
     if (!s->settle_failed) {
+        note_names(server, settings_of(server), wanted(s));
         replace(&server->settings, settings_ref(wanted(s)));
         replace(&s->tentative, settings_ref(s->settings));
         replace(&s->server_next, settings_ref(wanted(s)));
         s->resume = true;
         return;
     }
-    if (!s->greeting) {
+    if (s->settle_hopeless) {
         struct err err;
         err_set(&err, ERR_SERVER_REJECTED,
                 "the session's settings could not be brought to another server connection");
@@ -242,27 +274,60 @@ static const struct {
 #undef NOTE
 };
 
-static void pin_for(struct session *s, uint32_t effects)
+/* A pin is undone when nothing of what it was for has run: a Query that cannot be parsed, a Parse
+ * that fails or is skipped. */
+enum pin_by { PIN_FOR_GOOD, PIN_BY_QUERY, PIN_BY_PARSE };
+
+static void pin_by(struct session *s, const char *why, enum pin_by by)
+{
+    bool first = !s->pinned && !s->server->stained;
+    s->pin_by = first ? (uint8_t)by : PIN_FOR_GOOD; /* a second reason makes it lasting */
+    session_pin(s, why);
+    s->server->stained = true;
+}
+
+static void pin(struct session *s, const char *why) { pin_by(s, why, PIN_FOR_GOOD); }
+
+static void pin_for(struct session *s, uint32_t effects, enum pin_by by)
 {
     if (effects == 0) return;
     for (size_t i = 0; i < sizeof pins / sizeof *pins; i++) {
         if (!(effects & pins[i].bit)) continue;
-        s->pin_is_fresh = !s->pinned && !s->server->stained && s->server->txn.count == 0;
-        session_pin(s, pins[i].why);
-        s->server->stained = true;
+        pin_by(s, pins[i].why, by);
         return;
     }
 }
 
-static void pin(struct session *s, const char *why)
+static void undo_pin(struct session *s)
 {
-    session_pin(s, why);
-    s->server->stained = true;
+    s->pinned = NULL;
+    s->pin_by = PIN_FOR_GOOD;
+    s->server->stained = false;
+}
+
+static const char UNREADABLE[] = "client_encoding that cannot be read";
+
+void carry_unreadable(struct session *s)
+{
+    if (!s->restricted) pin(s, UNREADABLE);
+}
+
+/* Before the server says so itself: the next statement may be in it already. */
+static bool sets_unreadable(const struct sql_act *act)
+{
+    struct slice value = act->value;
+    struct slice name = act->name;
+    if (name.len > 2 && *name.at == '"') name = slice_of(name.at + 1, name.len - 2);
+    if (!slice_is_nocase(name, "client_encoding") || value.len == 0) return false;
+    if (value.len > 2 && (*value.at == '\'' || *value.at == '"'))
+        value = slice_of(value.at + 1, value.len - 2);
+    return !params_is_readable(value);
 }
 
 static void apply_setting(struct session *s, const struct sql_act *act)
 {
     struct err err;
+    if (sets_unreadable(act)) pin(s, UNREADABLE);
     if (act->local) return;
     struct settings *next =
         settings_after(s->tentative, s->startup, act, backslash_escapes(s), &err);
@@ -290,18 +355,14 @@ static void apply(struct session *s, const struct sql_act *act)
         pin(s, "PREPARE");
         prepared_by_sql(s, slice_of(name, sql_token_name(act->name, name, sizeof name)), act);
         break;
-    case SQL_ACT_EXECUTE:
-        if (!s->pinned) pin(s, "EXECUTE");
-        break;
     case SQL_ACT_DEALLOCATE:
         prepared_deallocate(s, slice_of(name, sql_token_name(act->name, name, sizeof name)));
         break;
-    case SQL_ACT_DEALLOCATE_ALL:
-        /* Those that we brought there are gone, too. */
-        prepared_forget_all(s);
-        stmt_shelf_doubt(&s->server->shelf);
+    case SQL_ACT_DEALLOCATE_ALL: prepared_swept(s); break;
+    case SQL_ACT_DISCARD:
+        apply_setting(s, act);
+        if (slice_is_nocase(act->name, "all")) prepared_swept(s);
         break;
-    case SQL_ACT_DISCARD: apply_setting(s, act); break;
     case SQL_ACT_ROLLBACK_TO:
         if (s->changing) pin(s, "settings inside a savepoint");
         break;
@@ -355,13 +416,13 @@ static bool prepares(const struct sql_effects *e)
 }
 
 /* In session mode only what is left behind matters. */
-static void note(struct session *s, const struct sql_effects *e)
+static void note(struct session *s, const struct sql_effects *e, enum pin_by by)
 {
-    pin_for(s, e->effects);
+    pin_for(s, e->effects, by);
     if (e->act_count) s->server->dirty = true;
 }
 
-enum take carry_query(struct session *s, struct slice text, bool more)
+enum take carry_query(struct session *s, struct slice text, bool more, struct upstream *out)
 {
     struct sql_effects e;
     sql_effects(text, more, &e);
@@ -372,8 +433,9 @@ enum take carry_query(struct session *s, struct slice text, bool more)
         else
             e.effects |= SQL_EFFECT_UNREAD;
     }
+    enum pin_by by = out && s->server->txn.count == 0 ? PIN_BY_QUERY : PIN_FOR_GOOD;
     if (session_is_plain(s)) {
-        note(s, &e);
+        note(s, &e, by);
         return TAKE_SEND;
     }
     if (s->restricted && (e.effects & SQL_EFFECT_CURSOR)) note_cursors(s, text);
@@ -383,9 +445,12 @@ enum take carry_query(struct session *s, struct slice text, bool more)
         return TAKE_WAIT;
     if (e.statements == 1 && e.act_count == 1 && answers_deallocate(s, &e.acts[0]))
         return TAKE_DROP;
-    pin_for(s, e.effects);
+    enum take take = TAKE_SEND;
+    if (e.effects & SQL_EFFECT_PREPARED) take = prepared_sql_query(s, &e, text, out);
+    if (take != TAKE_SEND && take != TAKE_SENT) return take;
+    pin_for(s, e.effects, by);
     for (uint32_t i = 0; i < e.act_count; i++) apply(s, &e.acts[i]);
-    return TAKE_SEND;
+    return take == TAKE_SENT ? TAKE_DROP : TAKE_SEND; /* all of it has been sent */
 }
 
 uint32_t carry_effects(struct slice text)
@@ -395,11 +460,14 @@ uint32_t carry_effects(struct slice text)
     return e.effects;
 }
 
-void carry_bind(struct session *s, struct slice text, uint32_t effects)
+void carry_bind(struct session *s, struct slice text, uint32_t effects, uint32_t tag,
+                uint32_t serial)
 {
     struct sql_effects e;
     if (effects == 0) return;
-    pin_for(s, effects);
+    pin_for(s, effects, PIN_BY_PARSE);
+    s->pin_tag = tag;
+    s->pin_serial = serial;
     if (s->restricted && (effects & SQL_EFFECT_CURSOR)) note_cursors(s, text);
     if (!(effects & (SQL_EFFECT_SETTING | SQL_EFFECT_PREPARED | SQL_EFFECT_DISCARD))) return;
     sql_effects(text, false, &e);
@@ -418,7 +486,7 @@ void carry_skim(struct session *s, struct slice piece, bool last)
     if (!s->skim) return;
     sql_skim_feed(s->skim, piece);
     if (!last) return;
-    if (s->server) pin_for(s, sql_skim_end(s->skim));
+    if (s->server) pin_for(s, sql_skim_end(s->skim), PIN_FOR_GOOD);
     free(s->skim);
     s->skim = NULL;
 }
@@ -427,17 +495,28 @@ void carry_skim(struct session *s, struct slice piece, bool last)
 
 void carry_tag(struct session *s, struct slice tag) { s->rolled_back = slice_is(tag, "ROLLBACK"); }
 
-void carry_failed(struct session *s, struct slice sqlstate)
+/* Did the parser itself refuse the text? Then none of it has run, not even its first statement:
+ * PostgreSQL parses a whole Query before it runs any. (42601 alone does not say so: analysis and
+ * functions raise it, too, when statements before have run already.) */
+static bool is_parsers(struct slice body)
+{
+    struct slice routine = backend_field(body, 'R'), end = slice_str("yyerror");
+    return slice_is(backend_field(body, 'C'), "42601") && !backend_field(body, 'q').at &&
+           backend_field(body, 'P').at && routine.len >= end.len &&
+           slice_eq(slice_after(routine, routine.len - end.len), end);
+}
+
+void carry_failed(struct session *s, struct slice body)
 {
     s->change_failed |= s->changing;
     s->prepare_failed |= s->preparing;
-    /* A text that cannot be parsed is not run at all, not even its first statement: whatever we
-     * could not read in it has done nothing. (PostgreSQL parses a whole Query before it runs any.)
-     */
-    if (s->pin_is_fresh && slice_is(sqlstate, "42601")) {
-        s->pinned = NULL;
-        s->server->stained = false;
-    }
+    if (s->pin_by == PIN_BY_QUERY && is_parsers(body)) undo_pin(s);
+}
+
+void carry_parse_failed(struct session *s, uint32_t tag, uint32_t serial)
+{
+    if (s->pin_by == PIN_BY_PARSE && s->pin_tag == tag && (tag || s->pin_serial == serial))
+        undo_pin(s);
 }
 
 static void finish_change(struct session *s)
@@ -451,6 +530,7 @@ static void finish_change(struct session *s)
         replace(&s->server_next, settings_ref(settings_of(s->server)));
     } else {
         replace(&s->settings, settings_ref(s->tentative));
+        note_names(s->server, settings_of(s->server), s->server_next);
         replace(&s->server->settings, settings_ref(s->server_next));
     }
     s->changing = s->change_failed = false;
@@ -460,7 +540,7 @@ static void finish_change(struct session *s)
 void carry_ready(struct session *s)
 {
     const struct txn *t = &s->server->txn;
-    s->pin_is_fresh = false;
+    s->pin_by = PIN_FOR_GOOD;
     if (t->status == TXN_IDLE && t->owed_ready == 0 && s->cursors.len) buf_fini(&s->cursors);
     if (s->preparing && t->owed_ready == 0) {
         prepared_settle(s, !s->prepare_failed);

@@ -37,14 +37,17 @@ bool carry_has_group(const struct session *s);
 void carry_attach(struct session *s, struct upstream *out);
 
 /* A statement is about to be sent. SEND; WAIT: not before the server owes nothing; DROP: it was
- * about our own books, and is answered. */
-enum take carry_query(struct session *s, struct slice text, bool more);
+ * about our own books and is answered, or it went into `out` with the server's names. `out` NULL:
+ * it is a Parse, of session mode. */
+enum take carry_query(struct session *s, struct slice text, bool more, struct upstream *out);
 
 /* The effects of a text that is being prepared. */
 uint32_t carry_effects(struct slice text);
 
-/* A statement is about to be bound for execution; `effects` of its text were seen at Parse. */
-void carry_bind(struct session *s, struct slice text, uint32_t effects);
+/* A statement is about to be bound for execution; `effects` of its text were seen at Parse, which
+ * the ledger knows by `tag` and `serial`. */
+void carry_bind(struct session *s, struct slice text, uint32_t effects, uint32_t tag,
+                uint32_t serial);
 
 /* Further bytes of a statement that is too long to be held. */
 void carry_skim(struct session *s, struct slice piece, bool last);
@@ -54,8 +57,13 @@ void carry_discard(struct session *s);
 
 /* What the server answers. `tag`: of CommandComplete. */
 void carry_tag(struct session *s, struct slice tag);
-void carry_failed(struct session *s, struct slice sqlstate);
+void carry_failed(struct session *s, struct slice body);
+void carry_parse_failed(struct session *s, uint32_t tag, uint32_t serial);
 void carry_ready(struct session *s);
+
+/* The server takes its client's texts in an encoding that we cannot read: who is not judged is
+ * pinned. (Whoever must be judged is refused: see judge_statement and the pool's on_ready.) */
+void carry_unreadable(struct session *s);
 
 /* Our own SET statements: an error, and their end. */
 void carry_settle_error(struct session *s, struct slice body);

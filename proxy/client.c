@@ -782,7 +782,8 @@ static void on_drained(struct stream *s)
 static void on_end(struct stream *s, enum stream_end end, const struct err *err)
 {
     struct client *c = (struct client *)s;
-    (void)end;
+    bool may_listen = end == STREAM_EOF && !stream_is_tls(s) && c->state < CLIENT_LEAVING;
+    if (may_listen && c->state >= CLIENT_READY && c->events->on_half_closed(c)) return;
     if (c->state < CLIENT_LEAVING)
         log_event(c->env->log, LOG_DEBUG, "client.gone", LOG_U64("conn", c->id),
                   LOG_TEXT("state", client_state_name(c->state)),

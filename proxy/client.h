@@ -56,6 +56,9 @@ struct client_events {
     void (*on_proved)(struct client *c);
     void (*on_bytes)(struct client *c, const char *at, size_t len);
     void (*on_drained)(struct client *c);
+    /* It says no more, but may still listen (no TLS). True: it is told what it waits for, and then
+     * refused with no reason. */
+    bool (*on_half_closed)(struct client *c);
     /* The client is lost or was refused: let go of everything that was done for it. */
     void (*on_leaving)(struct client *c);
     void (*on_closed)(struct client *c);

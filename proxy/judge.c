@@ -79,7 +79,7 @@ static bool is_prepared(void *context, struct slice name)
 {
     struct session *s = context;
     struct stmt_entry *entry = s->book ? stmt_book_find(s->book, name) : NULL;
-    return entry && entry->by_sql && entry->confirmed &&
+    return entry && (!entry->by_sql || entry->confirmed) &&
            is_still_allowed(s, entry->stmt->text, &entry->generation);
 }
 

@@ -3,8 +3,10 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/carry.h"
+#include "proxy/heal.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
+#include "proxy/prepared_sql.h"
 #include "proxy/worker.h"
 
 #include <stdlib.h>
@@ -14,7 +16,7 @@ static struct stmt_table *table_of(const struct server *server)
     return &server->env->worker->stmts;
 }
 
-static struct stmt_book *book_of(struct session *s)
+struct stmt_book *prepared_book(struct session *s)
 {
     if (!s->book) s->book = stmt_book_new(s->client.env->shared->seed);
     return s->book;
@@ -71,13 +73,13 @@ static bool send_close(struct server *server, struct upstream *out, const struct
     return ok;
 }
 
-/* Puts the entry's statement on the server's shelf, by a Parse. `flags`, `serial`: for whom. */
-static bool shelve(struct session *s, struct upstream *out, const struct stmt_entry *entry,
+/* Puts the statement, which was judged by the role of `generation`, on the server's shelf, by a
+ * Parse. `flags`, `serial`: for whom. */
+static bool shelve(struct session *s, struct upstream *out, struct stmt *stmt, uint64_t generation,
                    uint8_t flags, uint32_t serial)
 {
     struct server *server = s->server;
-    struct stmt *stmt = entry->stmt;
-    const struct pass tail = judge_pass_kept(s, stmt->tail, entry->generation);
+    const struct pass tail = judge_pass_kept(s, stmt->tail, generation);
     if (tail.bytes.len == 0) return false;
     char name[STMT_NAME_MAX];
     struct stmt_copy *copy = stmt_shelf_find(&server->shelf, stmt);
@@ -99,18 +101,51 @@ static bool is_shelved(struct server *server, const struct stmt *stmt)
     return copy && copy->place != STMT_DOUBTFUL;
 }
 
-/* Before a Bind or Describe: the server must have it. */
+bool prepared_bring(struct session *s, struct upstream *out, struct stmt *stmt, uint64_t generation)
+{
+    if (is_shelved(s->server, stmt)) {
+        heal_lean(s->server);
+        return true;
+    }
+    metrics_add(&s->client.env->metrics, METRIC_statements_prepared_again, 1);
+    return shelve(s, out, stmt, generation, TXN_SWALLOW, 0);
+}
+
+void prepared_doubt(struct server *server, const struct stmt *stmt)
+{
+    struct stmt_copy *copy = stmt_shelf_find(&server->shelf, stmt);
+    if (copy) copy->place = STMT_DOUBTFUL;
+}
+
+static bool bring_referred(struct session *s, struct upstream *out, const struct stmt_reference *r)
+{
+    return !r->stmt || prepared_bring(s, out, r->stmt, r->generation);
+}
+
+/* Before a Bind or Describe: the server must have it, and what it refers to. */
 static bool bring(struct session *s, struct upstream *out, const struct stmt_entry *entry)
 {
-    if (is_shelved(s->server, entry->stmt)) return true;
-    metrics_add(&s->client.env->metrics, METRIC_statements_prepared_again, 1);
-    return shelve(s, out, entry, TXN_SWALLOW, 0);
+    return bring_referred(s, out, &entry->refers) &&
+           prepared_bring(s, out, entry->stmt, entry->generation);
+}
+
+/* What EXECUTE or DEALLOCATE, just bound, does to the statement that it refers to. */
+static void carry_referred(struct session *s, const struct stmt_reference *r)
+{
+    if (r->stmt && r->drops)
+        prepared_doubt(s->server, r->stmt);
+    else if (r->stmt)
+        carry_bind(s, r->stmt->text, r->stmt->effects, 0, 0);
 }
 
 static bool bring_unnamed(struct session *s, struct upstream *out)
 {
     struct stmt_book *book = s->book;
-    if (s->server->shelf.unnamed_serial == book->unnamed_serial) return true;
+    if (!bring_referred(s, out, &book->unnamed_refers)) return false;
+    if (s->server->shelf.unnamed_serial == book->unnamed_serial) {
+        heal_lean(s->server);
+        return true;
+    }
     const struct pass tail =
         judge_pass_kept(s, buf_slice(&book->unnamed), book->unnamed_generation);
     if (tail.bytes.len == 0) return false;
@@ -122,11 +157,33 @@ static bool bring_unnamed(struct session *s, struct upstream *out)
 
 /* ---- Parse ---------------------------------------------------------------------------------- */
 
-static enum take parse_unnamed(struct session *s, const struct piece *p,
-                               const struct frontend_parse *parse)
+bool prepared_restore(struct session *s, struct slice name, struct upstream *out)
 {
-    struct stmt_book *book = book_of(s);
+    struct stmt *stmt = NULL;
+    char known[STMT_NAME_MAX];
+    if (name.len == 0) {
+        s->server->shelf.unnamed_serial = 0;
+        return !s->book || !s->book->unnamed_serial || bring_unnamed(s, out);
+    }
+    /* A book has few names, and this is rare. */
+    list_each(node, &s->book->used)
+    {
+        const struct stmt_entry *entry = list_item(node, struct stmt_entry, node);
+        stmt = entry->stmt;
+        if (!entry->by_sql && slice_eq(name, slice_of(known, stmt_name(stmt, known))))
+            return bring(s, out, entry);
+    }
+    return true;
+}
+
+/* The unnamed statement is replaced; `refers` is taken over. */
+static enum take parse_unnamed(struct session *s, const struct piece *p,
+                               const struct frontend_parse *parse, struct stmt_reference *refers,
+                               struct upstream *out)
+{
+    struct stmt_book *book = prepared_book(s);
     if (!book) return no_memory(s);
+    stmt_book_drop_unnamed(book, table_of(s->server));
     buf_truncate(&book->unnamed, 0);
     if (book->unnamed.cap > PREPARED_HELD_MAX / 16) buf_fini(&book->unnamed);
     buf_add(&book->unnamed, parse->text.at, parse->text.len + 1 + parse->types.len);
@@ -134,10 +191,14 @@ static enum take parse_unnamed(struct session *s, const struct piece *p,
     book->unnamed_effects = carry_effects(parse->text);
     book->unnamed_generation = judge_generation(s);
     book->unnamed_serial = ++s->client.env->worker->unnamed_serial;
+    book->unnamed_refers = *refers;
+    *refers = (struct stmt_reference){ 0 };
     s->server->shelf.unnamed_serial = book->unnamed_serial;
-    if (!txn_sent(&s->server->txn, p->type, 0, 0, (uint32_t)book->unnamed_serial))
-        return no_memory(s);
-    return TAKE_SEND;
+    uint32_t serial = (uint32_t)book->unnamed_serial;
+    if (!book->unnamed_refers.stmt)
+        return txn_sent(&s->server->txn, p->type, 0, 0, serial) ? TAKE_SEND : no_memory(s);
+    struct pass tail = judge_pass_kept(s, buf_slice(&book->unnamed), book->unnamed_generation);
+    return send_parse(s->server, out, parse->name, tail, 0, 0, serial) ? TAKE_DROP : no_memory(s);
 }
 
 /* Too large to hold: it goes through as it is, and the session keeps its server. */
@@ -149,10 +210,10 @@ static enum take parse_large(struct session *s, const struct piece *p)
 }
 
 static enum take parse_named(struct session *s, const struct frontend_parse *parse,
-                             struct upstream *out)
+                             struct stmt_reference *refers, struct upstream *out)
 {
     struct server *server = s->server;
-    struct stmt_book *book = book_of(s);
+    struct stmt_book *book = prepared_book(s);
     struct err err;
     bool is_new;
     if (!book) return no_memory(s);
@@ -168,8 +229,10 @@ static enum take parse_named(struct session *s, const struct frontend_parse *par
                                                s->client.realm->config->limits.prepared_per_client);
     if (!entry) return no_memory(s);
     entry->generation = judge_generation(s);
+    entry->refers = *refers;
+    *refers = (struct stmt_reference){ 0 };
     bool ok = is_shelved(server, stmt) ? local_answer(s, LOCAL_PARSE_COMPLETE, entry->serial)
-                                       : shelve(s, out, entry, 0, entry->serial);
+                                       : shelve(s, out, stmt, entry->generation, 0, entry->serial);
     return ok ? TAKE_DROP : no_memory(s);
 }
 
@@ -178,10 +241,25 @@ enum take prepared_parse(struct session *s, const struct piece *p, struct upstre
     struct frontend_parse parse;
     if (!p->last) return parse_large(s, p);
     if (!frontend_read_parse(piece_body(p), &parse)) return TAKE_MALFORMED;
-    return parse.name.len ? parse_named(s, &parse, out) : parse_unnamed(s, p, &parse);
+    struct buf rewritten = { 0 };
+    struct stmt_reference refers = { 0 };
+    enum take take = prepared_sql_parse(s, &parse, &rewritten, &refers, out);
+    if (take == TAKE_SEND)
+        take = parse.name.len ? parse_named(s, &parse, &refers, out)
+                              : parse_unnamed(s, p, &parse, &refers, out);
+    stmt_reference_drop(&refers, &s->client.env->worker->stmts);
+    buf_fini(&rewritten);
+    return take;
 }
 
 /* ---- Bind and Describe ---------------------------------------------------------------------- */
+
+/* A name that is not in the client's book may still have been made by SQL, while pinned; but never
+ * under a name of the kind that we give. */
+static bool is_unknown(const struct session *s, const struct stmt_entry *entry, struct slice name)
+{
+    return !entry && (!s->pinned || prepared_is_reserved(name));
+}
 
 enum take prepared_bind(struct session *s, const struct piece *p, struct upstream *out)
 {
@@ -193,19 +271,22 @@ enum take prepared_bind(struct session *s, const struct piece *p, struct upstrea
         if (!s->pinned && (!book || !book->unnamed_serial)) return unknown(s, bind.statement, out);
         if (book && book->unnamed_serial && !bring_unnamed(s, out)) return no_memory(s);
         if (book && book->unnamed_effects)
-            carry_bind(s, slice_str(book->unnamed.at), book->unnamed_effects);
+            carry_bind(s, slice_str(book->unnamed.at), book->unnamed_effects, 0,
+                       (uint32_t)book->unnamed_serial);
+        if (book) carry_referred(s, &book->unnamed_refers);
         return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
     }
     struct stmt_entry *entry = book ? stmt_book_find(book, bind.statement) : NULL;
     if (!entry || entry->by_sql) {
         /* A pinned session may have made it by SQL. */
-        if (!s->pinned) return unknown(s, bind.statement, out);
+        if (is_unknown(s, entry, bind.statement)) return unknown(s, bind.statement, out);
         return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
     }
     char name[STMT_NAME_MAX];
     size_t name_len = stmt_name(entry->stmt, name);
-    carry_bind(s, entry->stmt->text, entry->stmt->effects);
+    carry_bind(s, entry->stmt->text, entry->stmt->effects, entry->stmt->id, 0);
     if (!bring(s, out, entry) || !txn_sent(&s->server->txn, p->type, 0, 0, 0)) return no_memory(s);
+    carry_referred(s, &entry->refers);
     struct buf head = { 0 };
     buf_add_u8(&head, FRONTEND_BIND);
     buf_add_u32(&head, (uint32_t)(p->size - 1 - bind.statement.len + name_len));
@@ -229,7 +310,7 @@ enum take prepared_describe(struct session *s, const struct piece *p, struct ups
         return no_memory(s);
     struct stmt_entry *entry =
         target == 'S' && asked.len && s->book ? stmt_book_find(s->book, asked) : NULL;
-    if (target == 'S' && asked.len && !entry && !s->pinned) return unknown(s, asked, out);
+    if (target == 'S' && asked.len && is_unknown(s, entry, asked)) return unknown(s, asked, out);
     if (entry && entry->by_sql) entry = NULL;
     if (entry && !bring(s, out, entry)) return no_memory(s);
     if (!txn_sent(&s->server->txn, p->type, 0, 0, 0)) return no_memory(s);
@@ -258,10 +339,10 @@ enum take prepared_close(struct session *s, const struct piece *p, struct upstre
     struct stmt_entry *entry = target == 'S' && s->book ? stmt_book_find(s->book, name) : NULL;
     bool by_sql = entry && entry->by_sql;
     if (by_sql) stmt_book_remove(s->book, table_of(s->server), entry);
-    if (target == 'P' || by_sql || (!entry && name.len && s->pinned))
+    if (target == 'P' || by_sql || (!entry && name.len && !is_unknown(s, entry, name)))
         return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
     if (entry) stmt_book_remove(s->book, table_of(s->server), entry);
-    if (name.len == 0 && s->book) s->book->unnamed_serial = 0;
+    if (name.len == 0 && s->book) stmt_book_drop_unnamed(s->book, table_of(s->server));
     return local_answer(s, LOCAL_CLOSE_COMPLETE, 0) ? TAKE_DROP : no_memory(s);
 }
 
@@ -294,74 +375,11 @@ bool prepared_text(struct session *s, struct slice name, struct slice *text, uin
     return true;
 }
 
-/* PREPARE again, alone: a text of its own, which can be judged again without what was around it. */
-static struct stmt *intern_prepare(struct session *s, const struct sql_act *act)
-{
-    static const char head[] = "PREPARE ";
-    struct buf text = { 0 };
-    bool is_new;
-    struct slice rest = slice_of(act->name.at, (size_t)(act->value.at - act->name.at));
-    rest.len += act->value.len;
-    buf_add_str(&text, head);
-    buf_add_slice(&text, rest);
-    buf_add_u8(&text, 0);
-    struct stmt *stmt = text.failed
-                            ? NULL
-                            : stmt_intern(table_of(s->server), slice_of(text.at, text.len - 1),
-                                          slice_of(text.at + text.len, 0), &is_new);
-    buf_fini(&text);
-    return stmt;
-}
-
-void prepared_by_sql(struct session *s, struct slice name, const struct sql_act *act)
-{
-    struct stmt_book *book = book_of(s);
-    if (!book || stmt_book_find(book, name)) return;
-    struct stmt *stmt = intern_prepare(s, act);
-    struct stmt_entry *entry =
-        stmt ? stmt_book_enter(book, table_of(s->server), name, stmt,
-                               s->client.realm->config->limits.prepared_per_client)
-             : NULL;
-    if (!entry) return;
-    entry->by_sql = true;
-    entry->confirmed = !s->restricted;
-    entry->generation = judge_generation(s);
-    s->preparing = s->restricted;
-}
-
-void prepared_settle(struct session *s, bool ok)
-{
-    if (!s->book) return;
-    list_each(node, &s->book->used)
-    {
-        struct stmt_entry *entry = list_item(node, struct stmt_entry, node);
-        if (!entry->by_sql || entry->confirmed) continue;
-        if (ok)
-            entry->confirmed = true;
-        else
-            stmt_book_remove(s->book, &s->client.env->worker->stmts, entry);
-    }
-}
-
-bool prepared_deallocate(struct session *s, struct slice name)
-{
-    struct stmt_entry *entry = s->book ? stmt_book_find(s->book, name) : NULL;
-    if (!entry) return false;
-    bool ours = !entry->by_sql;
-    stmt_book_remove(s->book, table_of(s->server), entry);
-    return ours;
-}
-
-void prepared_forget_all(struct session *s)
-{
-    if (s->book) stmt_book_clear(s->book, &s->client.env->worker->stmts);
-}
-
 void prepared_query(struct session *s)
 {
     s->server->shelf.unnamed_serial = 0;
     if (!s->book) return;
-    s->book->unnamed_serial = 0;
+    stmt_book_drop_unnamed(s->book, table_of(s->server));
     buf_fini(&s->book->unnamed);
 }
 
@@ -416,6 +434,8 @@ void prepared_trim(struct server *server, struct upstream *out)
 
 void prepared_tag(struct server *server, struct slice tag)
 {
+    if (slice_is(tag, "DEALLOCATE ALL") || slice_is(tag, "DISCARD ALL"))
+        stmt_shelf_doubt(&server->shelf);
     /* redshift_connector: "DDL and ROLLBACK invalidate all server-side prepared statements". */
     if (server->is_redshift && (slice_starts(tag, "ALTER") || slice_starts(tag, "CREATE") ||
                                 slice_starts(tag, "DROP") || slice_starts(tag, "ROLLBACK")))

@@ -28,13 +28,18 @@ bool prepared_named_by(const struct piece *p, struct slice *name);
  * there is none, or none that is known to be on the server. */
 bool prepared_text(struct session *s, struct slice name, struct slice *text, uint64_t **generation);
 
-/* SQL's own PREPARE, DEALLOCATE and DISCARD, on the client's book. A restricted role's PREPARE
- * counts when it has been answered: prepared_settle. `deallocate` is true when the name was one of
- * ours: the server does not know it, and we answer. */
-void prepared_by_sql(struct session *s, struct slice name, const struct sql_act *act);
-void prepared_settle(struct session *s, bool ok);
-bool prepared_deallocate(struct session *s, struct slice name);
-void prepared_forget_all(struct session *s);
+/* The client's book; NULL: no memory. */
+struct stmt_book *prepared_book(struct session *s);
+
+/* Before it is used: the server must have it, and is sent a Parse where it does not. `generation`:
+ * of the role that judged it. */
+bool prepared_bring(struct session *s, struct upstream *out, struct stmt *stmt,
+                    uint64_t generation);
+/* The server has lost it, by the name that it knows it by: parsed again. True also when there is
+ * nothing to be done. */
+bool prepared_restore(struct session *s, struct slice name, struct upstream *out);
+/* It may not be there any more. */
+void prepared_doubt(struct server *server, const struct stmt *stmt);
 
 /* A simple Query makes an end of the unnamed statement, on the server and for the client. */
 void prepared_query(struct session *s);

@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "proxy/carry.h"
 #include "proxy/guide.h"
+#include "proxy/heal.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
 #include "proxy/outbox.h"
@@ -30,7 +31,8 @@ static void take_parameter(struct server *server, const struct piece *p, struct 
         if (out) outbox_add(out, p->bytes);
         return;
     }
-    params_set(&server->params, name, value);
+    server_note(server, name, value);
+    if (server->session && server->is_unreadable) carry_unreadable(server->session);
     if (!out) return;
     struct slice shown = params_shown(name, value);
     if (slice_eq(shown, value)) {
@@ -48,6 +50,12 @@ static uint8_t ready_status(const struct piece *p)
     return p->type == BACKEND_READY ? (uint8_t)piece_body(p).at[0] : 0;
 }
 
+static void parse_failed(struct session *s, struct server *server, uint32_t tag, uint32_t serial)
+{
+    prepared_parsed(s, server, tag, serial, false);
+    if (s) carry_parse_failed(s, tag, serial);
+}
+
 /* Entries that an error has made void: they will never be answered. */
 static void drop_entries(struct session *s, struct server *server)
 {
@@ -56,7 +64,7 @@ static void drop_entries(struct session *s, struct server *server)
         if (entry.kind == TXN_LOCAL)
             local_drop(s, entry.local);
         else if (entry.kind == TXN_PARSE)
-            prepared_parsed(s, server, entry.tag, entry.serial, false);
+            parse_failed(s, server, entry.tag, entry.serial);
     }
 }
 
@@ -78,7 +86,12 @@ static void note_farewell(struct session *s, const struct piece *p)
 static bool take_first(struct session *s, struct server *server, const struct piece *p,
                        struct outbox *out, bool *pass)
 {
+    if (server->kept.len && s && p->type == BACKEND_ERROR && heal_error(s, server, piece_body(p))) {
+        *pass = false;
+        return true;
+    }
     struct txn_answer a = txn_received(&server->txn, p->type, ready_status(p));
+    if (server->kept.len && !a.async) buf_truncate(&server->kept, 0); /* somebody has heard of it */
     *pass = !a.swallow;
     if (!a.expected) return false;
     switch (p->type) {
@@ -104,10 +117,12 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         break;
     case BACKEND_ERROR:
         drop_entries(s, server);
+        if (slice_is(backend_field(piece_body(p), 'C'), "26000"))
+            stmt_shelf_doubt(&server->shelf); /* lost, perhaps: the next time it is parsed again */
         if (s && a.kind == TXN_QUERY && a.tag == CARRY_TAG && !a.async)
             carry_settle_error(s, piece_body(p));
         else if (s)
-            carry_failed(s, backend_field(piece_body(p), 'C'));
+            carry_failed(s, piece_body(p));
         server->cleaning_failed |= a.tag == ORPHAN_TAG && a.kind == TXN_QUERY && !a.async;
         if (*pass && s) {
             guide_erred(s);

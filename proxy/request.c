@@ -4,6 +4,7 @@
 #include "protocol/frontend.h"
 #include "proxy/carry.h"
 #include "proxy/guide.h"
+#include "proxy/heal.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/outbox.h"
@@ -121,7 +122,7 @@ static bool read_parse(struct session *s, const struct piece *p)
     nul = memchr(text.at, 0, text.len);
     if (nul) text.len = (size_t)(nul - text.at);
     if (body.at[0] != '\0') s->server->stained = true; /* a named statement stays behind */
-    carry_query(s, text, nul == NULL);
+    carry_query(s, text, nul == NULL, NULL);
     return true;
 }
 
@@ -202,7 +203,7 @@ static enum take take_first(struct session *s, const struct piece *p, struct ups
     if (take == TAKE_SEND && guide_is_asked(s)) take = guide_take(s, p, out);
     if (take == TAKE_SEND) take = need_server(s, out);
     if (take == TAKE_SEND && p->type == FRONTEND_QUERY)
-        take = carry_query(s, query_text(p), !p->last);
+        take = carry_query(s, query_text(p), !p->last, out);
     s->recorded = take == TAKE_WAIT;
     if (take == TAKE_WAIT) judge_held(s);
     if (take != TAKE_SEND) return take;
@@ -306,6 +307,7 @@ void request_take(struct session *s, const char *at, size_t len)
     }
     bool alive = take_all(s, &in, out);
     if (s->server && out->box.count) {
+        if (s->server->leaning || s->server->kept.len) heal_keep(s, &out->box);
         metrics_add(&c->env->metrics, METRIC_server_bytes_sent, out->box.bytes);
         s->pool->stats.received_bytes += out->box.bytes;
         upstream_flush(out);
@@ -313,6 +315,7 @@ void request_take(struct session *s, const char *at, size_t len)
     if (!alive) return;
     local_tell(s, NULL);
     hold(s, in, was_held);
+    if (s->server && s->server->txn.count == 0) session_release(s);
     watch_session(s);
     if (s->server && stream_is_choked(&s->server->stream)) stream_pause(&c->stream);
 }

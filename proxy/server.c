@@ -159,6 +159,7 @@ static void do_bury(struct server *s, const void *arg)
     settings_unref(s->settings);
     stmt_shelf_fini(&s->shelf, &s->env->worker->stmts);
     buf_fini(&s->held);
+    buf_fini(&s->kept);
     buf_fini(&s->pairs);
     free(s->found_host);
     metrics_sub(&s->env->metrics, METRIC_servers, 1);
@@ -430,6 +431,12 @@ static void do_announce(struct server *s, const void *arg)
     s->events->on_ready(s);
 }
 
+bool server_note(struct server *s, struct slice name, struct slice value)
+{
+    if (slice_is_nocase(name, "client_encoding")) s->is_unreadable = !params_is_readable(value);
+    return params_set(&s->params, name, value);
+}
+
 static void take_key_data(struct server *s, struct slice body)
 {
     struct slice key;
@@ -448,8 +455,7 @@ static void take_login_message(struct server *s, const struct piece *p)
     switch (p->type) {
     case BACKEND_AUTHENTICATION: server_step(s, SERVER_ON_ASKED, p); break;
     case BACKEND_PARAMETER_STATUS:
-        if (!backend_read_parameter(piece_body(p), &name, &value) ||
-            !params_set(&s->params, name, value))
+        if (!backend_read_parameter(piece_body(p), &name, &value) || !server_note(s, name, value))
             server_fail(s, ERR_SERVER_CONFUSED, "malformed ParameterStatus");
         break;
     case BACKEND_KEY_DATA: take_key_data(s, piece_body(p)); break;

@@ -89,6 +89,8 @@ struct server {
     struct frame frame;
     struct buf held; /* the start of a message that is wanted whole */
     struct txn txn;
+    struct buf kept; /* the batch under way, judged by a role of this generation: heal.h */
+    uint64_t kept_generation;
     struct params params;
     struct settings *settings; /* what it is set to; NULL: as it began */
     struct stmt_shelf shelf;   /* prepared statements that it has under our names */
@@ -107,6 +109,8 @@ struct server {
     bool retiring;        /* to be closed as soon as it is free */
     bool cleaning, cleaning_failed; /* an orphan that is told to clean up */
     bool is_redshift;               /* by what it says of itself */
+    bool is_unreadable;             /* its client_encoding is none that we can read text in */
+    bool leaning;                   /* the batch leans on statements it should have: heal.h */
     bool dialled;                   /* the stream was opened */
     bool passing;                   /* the message under way goes on to the client */
 };
@@ -120,6 +124,9 @@ bool server_open(struct server *s, struct env *env, const struct server_target *
 
 /* Says goodbye and closes; on_closed comes. Harmless when it is closing already. */
 void server_close(struct server *s);
+
+/* It has said something of itself: kept in `params`, and understood. False: no memory. */
+bool server_note(struct server *s, struct slice name, struct slice value);
 
 /* The one way to move; see server.def. */
 void server_step(struct server *s, enum server_event event, const void *arg);

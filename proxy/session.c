@@ -5,6 +5,7 @@
 #include "proxy/carry.h"
 #include "proxy/console.h"
 #include "proxy/guide.h"
+#include "proxy/half_closed.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
@@ -85,6 +86,7 @@ static void attach(struct session *s, struct server *server)
     client_step(&s->client, CLIENT_ON_SERVED, NULL);
     struct upstream *out = &s->client.env->worker->to_server;
     upstream_begin(out, &server->stream);
+    if (server->is_unreadable) carry_unreadable(s);
     if (session_is_plain(s)) return;
     if (s->restricted && !speaks_utf8(server)) {
         struct err err;
@@ -244,6 +246,11 @@ static bool may_detach(const struct session *s)
     return !s->sending || frame_is_at_start(&s->client.frame);
 }
 
+void session_release(struct session *s)
+{
+    if (s->server && may_detach(s)) session_detach(s);
+}
+
 void session_replied(struct session *s)
 {
     if (s->resume) go_on(s);
@@ -253,6 +260,7 @@ void session_replied(struct session *s)
     if (may_detach(s)) session_detach(s);
     /* Requests that had to wait for the answers before them, or for others' turn. */
     if (quiet && s->client.held.len && s->client.state < CLIENT_LEAVING) begin_work(s);
+    if (s->half_closed) half_closed_replied(s);
 }
 
 /* ---- where to ------------------------------------------------------------------------------- */
@@ -529,7 +537,10 @@ static void on_client_drained(struct client *c)
     if (s->console) console_go_on(s->console);
 }
 
+static bool on_half_closed(struct client *c) { return half_closed_begin(session_of(c)); }
+
 static const struct client_events client_events = {
+    .on_half_closed = on_half_closed,
     .on_cancel = on_cancel,
     .on_proved = on_proved,
     .on_bytes = on_client_bytes,

@@ -49,14 +49,17 @@ struct session {
     uint32_t decisions;         /* refusals so far, for their ids */
     uint64_t held_generation;   /* see judge_message; 0: what is held was not judged */
     struct stmt_book *book;     /* prepared statements; NULL: none yet */
-    uint64_t attached_ms;
+    uint64_t attached_ms, half_closed_ms;
     uint64_t asked_ms, began_ms; /* its query, its transaction: see tally.h */
-    bool pin_is_fresh;           /* by the request under way, which alone is under way */
-    struct console *console;     /* it talks to us, not to a server: see console.h */
-    const char *pinned;          /* why it keeps its server; NULL: it does not */
-    uint8_t change_cycles;       /* carry: answers since a setting was changed */
+    /* What would undo the pin, if it fails before anything has run: see carry.c. */
+    uint8_t pin_by;
+    uint32_t pin_tag, pin_serial;
+    struct console *console;                   /* it talks to us, not to a server: see console.h */
+    const char *pinned;                        /* why it keeps its server; NULL: it does not */
+    uint8_t change_cycles;                     /* carry: answers since a setting was changed */
     bool changing, change_failed, rolled_back; /* carry: a change is under way */
     bool settling, settle_failed;              /* carry: our own SET statements are under way */
+    bool settle_hopeless;                      /* carry: nothing is left to try without */
     bool greeting;       /* its first server has come, the welcome has not been said */
     bool resume;         /* something that was waited for has happened */
     bool waits;          /* what is held waits for something, not for more bytes */
@@ -68,6 +71,7 @@ struct session {
     bool restricted;   /* by its role: statements are gathered whole and judged */
     bool keeps_server; /* session mode */
     bool terminated;   /* the client has said Terminate */
+    bool half_closed;  /* it says no more, but still waits for answers: half_closed.h */
     bool discarding;   /* our refusal: the client's messages are dropped up to a Sync */
     bool sending;      /* the message under way goes to the server, rest included */
     bool moved;        /* this memory only waits for the old stream to be closed */
@@ -100,6 +104,9 @@ void session_pin(struct session *s, const char *why);
 
 /* After each turn of replies: gives the server back when it is free for others. */
 void session_replied(struct session *s);
+
+/* After requests that came to nothing on the server (refused, or answered by us): gives it back. */
+void session_release(struct session *s);
 
 /* Nothing is under way: the client may be told to go without losing anything. */
 bool session_is_idle(const struct session *s);

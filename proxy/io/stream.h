@@ -166,4 +166,8 @@ struct stream {
         parted : 1, connecting : 1, securing : 1;
 };
 
+/* A write has failed, or the peer has reset the connection; on_end may have come before, at the
+ * peer's end of file. */
+static inline bool stream_is_broken(const struct stream *s) { return s->broken; }
+
 #endif
