@@ -348,7 +348,25 @@ static bool read_postfix(struct sql_reader *r, bool of_column)
     }
 }
 
-/* a, a.b, a.b.*, f(...), s.f(...) */
+/* `column(+)`: the old way to say which side of a join may be missing. No other server takes it. */
+static bool at_outer_join(const struct sql_reader *r)
+{
+    struct sql_lex ahead = r->lex;
+    if (!at_kind(r, '(')) return false;
+    sql_lex_next(&ahead);
+    if (ahead.token.kind != SQL_OPERATOR || !slice_is(sql_token_text(&ahead, ahead.token), "+"))
+        return false;
+    sql_lex_next(&ahead);
+    return ahead.token.kind == ')';
+}
+
+static bool skip_outer_join(struct sql_reader *r)
+{
+    for (int i = 0; i < 3; i++) sql_lex_next(&r->lex);
+    return true;
+}
+
+/* a, a.b, a.b.*, a(+), f(...), s.f(...) */
 static bool read_name_operand(struct sql_reader *r)
 {
     struct sql_name name = { .at = r->lex.token.at };
@@ -368,6 +386,10 @@ static bool read_name_operand(struct sql_reader *r)
             deep = true;
             sql_lex_next(&r->lex);
         }
+    }
+    if (at_outer_join(r)) {
+        note_bare(r, name.at);
+        return skip_outer_join(r);
     }
     if (deep && at_kind(r, '(')) return refuse_syntax(r);
     if (at_kind(r, '(')) return read_call(r, &name, word) && read_postfix(r, false);

@@ -215,8 +215,10 @@ static bool read_aliased_exprs(struct sql_reader *r)
 {
     do {
         if (!sql_read_expr(r)) return false;
-        if (accept_word(r, SQL_WORD_AS) || sql_is_label(r)) {
-            if (!sql_read_label(r)) return false;
+        if (accept_word(r, SQL_WORD_AS)) {
+            if (!accept(r, SQL_STRING) && !sql_read_label(r)) return false;
+        } else if (sql_is_label(r)) {
+            sql_lex_next(&r->lex);
         }
     } while (accept(r, ','));
     return true;

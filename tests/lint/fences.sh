@@ -55,3 +55,9 @@ BEGIN {
 }
 END { exit bad }
 '
+
+# Only the judge says what of a client may go to a server (proxy/pass.h).
+if git grep -n --untracked '(struct pass)' -- proxy ':!proxy/judge.[ch]'; then
+    echo 'a pass is made in proxy/judge.[ch] only'
+    exit 1
+fi

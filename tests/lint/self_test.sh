@@ -43,6 +43,7 @@ fault '40 lines' routing/README.md "$(printf 'x\\n%.0s' {1..41})"
 fault 'fences' routing/fault.c "${own}#include <uv.h>\n"
 fault 'fences' routing/fault.c '#include <string.h>\n#include "routing/fault.h"\n'
 fault 'fences' routing/fault.c "${own}#include \"auth/sha.h\"\n"
+fault 'fences' proxy/fault.c '#include "proxy/pass.h"\nstruct pass f(void);\nstruct pass f(void) { return (struct pass){ { 0 } }; }\n'
 fault 'calls go' routing/fault.c 'int fault(void); long time(long *);\nint fault(void) { return (int)time(0); }\n'
 fault 'calls go' routing/fault.c 'int fault(void); int sha256_hex(void);\nint fault(void) { return sha256_hex(); }\n'
 fault 'calls go' routing/fault.c 'int fault = 3;\n'

@@ -5,6 +5,7 @@
  * Random statements, and changed ones, for every role of the world. For each that is allowed:
  *   I1  PostgreSQL's parser, in both string modes, cannot read it, or reads only what the other
  *       policy (ast_policy) allows, too;
+ *   I5  the pooler's reader of statements sees what the judge's does (readers.h);
  *   I2  literals, quoted names and comments are where PostgreSQL's scanner sees them, in both
  * modes; and for every text: I3  no byte outside of it is read (ASan; the text stands alone in
  * memory), and it takes no longer than its length warrants; I4  other blanks, comments and letters
@@ -12,6 +13,7 @@
  * it; exit status 1 then.
  */
 #include "policy/ast_policy.h"
+#include "policy/readers.h"
 #include "protocol/sql_lex.h"
 
 #include <pg_query.h>
@@ -185,6 +187,8 @@ static void try_text(struct tally *t, struct generator *g, const struct world_ro
     if (!allowed) return;
 
     t->allowed++;
+    const char *differ = readers_differ(sql);
+    if (differ) finding(t, role, seed, sql, differ);
     if (sql.len && memchr(sql.at, 0, sql.len)) {
         finding(t, role, seed, sql, "a NUL is allowed");
         return;

@@ -142,7 +142,7 @@ static void run_query(struct line *l, char *text)
         run(l, "insert");
     } else {
         for (char *one; (one = strsep(&rest, ";"));)
-            if (one[strspn(one, " ")] && *one != '-' && !run(l, one)) break;
+            if (one[strspn(one, " ")] && (*one != '-' || strchr(one, '\r')) && !run(l, one)) break;
     }
     say_ready(l);
 }
