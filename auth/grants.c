@@ -75,16 +75,25 @@ static bool is_system_schema(struct slice schema)
            slice_is(schema, "pg_internal");
 }
 
-bool grants_check_pattern(struct slice pattern, enum sql_case letters, struct err *err)
+bool grants_check_pattern(struct slice pattern, struct err *err)
 {
     struct pattern read;
-    if (!read_pattern(pattern, &read, err)) return false;
-    if (letters == SQL_CASE_KEEP) return true;
-    for (unsigned i = 0; i < read.count; i++)
+    return read_pattern(pattern, &read, err);
+}
+
+const char *grants_why_never(struct slice pattern, uint32_t verbs, enum sql_case letters)
+{
+    struct pattern read;
+    struct err ignored;
+    if (slice_is(pattern, "*") || !read_pattern(pattern, &read, &ignored)) return NULL;
+    for (unsigned i = 0; i < read.count && letters != SQL_CASE_KEEP; i++)
         for (size_t k = 0; k < read.len[i]; k++)
-            if (read.text[i][k] >= 'A' && read.text[i][k] <= 'Z')
-                return bad(err, pattern, "it can never match, because names fold to lower case");
-    return true;
+            if (read.text[i][k] >= 'A' && read.text[i][k] <= 'Z') return "names fold to lower case";
+    /* A name of one part is looked for in the search_path; only temporary tables have no schema. */
+    const uint32_t temp = 1U << SQL_VERB_CREATE_TEMP;
+    if (read.count > 1) return verbs == temp ? "a temporary table's name has no schema" : NULL;
+    const bool hash = read.text[0][0] == '#' || (read.wild[0] && read.text[0][0] == '*');
+    return hash || (verbs & temp) ? NULL : "the schema is missing: write schema.table";
 }
 
 bool grants_glob(struct slice pattern, struct slice text)

@@ -72,8 +72,11 @@ struct grants;
 struct grants *grants_new(const struct grants_options *options, struct err *err);
 void grants_free(struct grants *grants); /* NULL is fine */
 
-/* Is this a pattern, and can it ever match? False, and in `err` why not. */
-bool grants_check_pattern(struct slice pattern, enum sql_case letters, struct err *err);
+/* Is this a pattern? False, and in `err` why not. */
+bool grants_check_pattern(struct slice pattern, struct err *err);
+
+/* Why no object that needs one of `verbs` can ever match a good pattern; NULL: some can. */
+const char *grants_why_never(struct slice pattern, uint32_t verbs, enum sql_case letters);
 
 /* ALL on `*`: nothing is read, everything passes. */
 bool grants_is_unrestricted(const struct grants *grants);

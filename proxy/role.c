@@ -2,8 +2,7 @@
 
 #include <stdlib.h>
 
-/* The configuration's words for verbs, in the words of grants. */
-static uint32_t verbs_of(uint32_t set)
+uint32_t role_verbs(uint32_t set)
 {
     uint32_t verbs = 0;
     for (unsigned v = 0; v < 32; v++)
@@ -28,7 +27,7 @@ static void fill_rules(const struct config_role *role, struct grants_rule *rules
     for (size_t i = 0; i < role->n_grants; i++)
         for (size_t j = 0; j < role->grants[i].on.count; j++)
             rules[n++] = (struct grants_rule){ slice_str(role->grants[i].on.items[j]),
-                                               verbs_of(role->grants[i].verbs) };
+                                               role_verbs(role->grants[i].verbs) };
 }
 
 /* A list of strings as slices; `out` is the caller's to free. */

@@ -1,9 +1,11 @@
 #include "proxy/ops/config_table.h"
 
 #include "auth/access.h"
+#include "auth/grants.h"
 #include "auth/iam_arn.h"
 #include "protocol/nearest.h"
 #include "proxy/ops/file.h"
+#include "proxy/role.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -491,16 +493,46 @@ static bool is_used(const struct config *config, const struct config_role *role)
     return false;
 }
 
-/* "a.b", "a.*", "*": no part may be empty. */
+/* Patterns of objects that are good, and that something can match which needs one of the verbs. */
 static void check_objects(const struct check *c, const void *section, const char *key,
-                          const struct config_list *objects)
+                          const struct config_list *objects, uint32_t verbs)
 {
     for (size_t i = 0; i < objects->count; i++) {
-        const char *object = objects->items[i];
-        size_t n = strlen(object);
-        if (object[0] == '.' || object[n - 1] == '.' || strstr(object, ".."))
-            error(c, item_line(c, section, key, object), "%s: \"%s\" has an empty part", key,
-                  object);
+        const char *object = objects->items[i], *why;
+        const uint32_t line = item_line(c, section, key, object);
+        struct err err;
+        if (!grants_check_pattern(slice_str(object), &err))
+            error(c, line, "%s: %s", key, err.message);
+        else if ((why = grants_why_never(slice_str(object), verbs, SQL_CASE_UNKNOWN)))
+            warning(c, line, "%s: \"%s\" can never match: %s", key, object, why);
+    }
+}
+
+static void check_functions(const struct check *c, const struct config_role *role)
+{
+    const uint32_t call = 1U << SQL_VERB_CREATE_TEMP; /* one part will do */
+    check_objects(c, role, "functions", &role->functions, call | 1U << SQL_VERB_CALL);
+}
+
+/* What COPY may read and by which roles: what no statement can say is of no use. */
+static void check_copy(const struct check *c, const struct config_role *role)
+{
+    static const char *const schemes[] = { "s3://", "emr://", "dynamodb://" };
+    for (size_t i = 0; i < role->copy.from.count; i++) {
+        const char *from = role->copy.from.items[i];
+        bool fits = from[0] == '*';
+        for (size_t k = 0; k < sizeof schemes / sizeof *schemes; k++)
+            fits |= slice_starts(slice_str(from), schemes[k]);
+        if (!fits)
+            warning(c, item_line(c, &role->copy, "from", from),
+                    "copy.from: \"%s\" can never match: it is not s3://, emr:// or dynamodb://",
+                    from);
+    }
+    for (size_t i = 0; i < role->copy.iam_roles.count; i++) {
+        const char *arn = role->copy.iam_roles.items[i];
+        if (arn[0] != '*' && !slice_starts(slice_str(arn), "arn:") && strcmp(arn, "default") != 0)
+            warning(c, item_line(c, &role->copy, "iam_roles", arn),
+                    "copy.iam_roles: \"%s\" can never match: it is no ARN, nor default", arn);
     }
 }
 
@@ -539,9 +571,12 @@ static void check_roles(const struct check *c)
         if (role->insert_only.count == 0 && role->n_grants == 0 && !written(c, role, "insert_only"))
             warning(c, role->line, "roles.%s: grants nothing", role->name);
         if (!is_used(config, role)) warning(c, role->line, "roles.%s: no user has it", role->name);
-        check_objects(c, role, "insert_only", &role->insert_only);
+        check_objects(c, role, "insert_only", &role->insert_only, 1U << SQL_VERB_INSERT);
         for (size_t j = 0; j < role->n_grants; j++)
-            check_objects(c, &role->grants[j], "on", &role->grants[j].on);
+            check_objects(c, &role->grants[j], "on", &role->grants[j].on,
+                          role_verbs(role->grants[j].verbs));
+        check_functions(c, role);
+        check_copy(c, role);
         for (size_t j = 0; j < role->db_users.count; j++)
             if (!some_cluster_serves(config, role->db_users.items[j]))
                 error(c, item_line(c, role, "db_users", role->db_users.items[j]),

@@ -43,15 +43,19 @@ static void patterns_are_checked(void **state)
     struct err err;
     static const char *const good[] = { "*",       "a.b",       "*.*",    "a.*.b",
                                         "a.b.c.d", "\"a.b\".c", "a.\"*\"" };
-    static const char *const bad[] = { "",    ".",      "a.",   ".a",   "a..b",         "a.b.c.d.e",
-                                       "\"a", "\"a\"b", "a\"b", "\"\"", "public.Events" };
+    static const char *const bad[] = { "",          ".",   "a.",     ".a",   "a..b",
+                                       "a.b.c.d.e", "\"a", "\"a\"b", "a\"b", "\"\"" };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        if (!grants_check_pattern(slice_str(good[i]), SQL_CASE_UNKNOWN, &err))
-            fail_msg("%s", err.message);
+        if (!grants_check_pattern(slice_str(good[i]), &err)) fail_msg("%s", err.message);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        if (grants_check_pattern(slice_str(bad[i]), SQL_CASE_UNKNOWN, &err))
-            fail_msg("taken: %s", bad[i]);
-    assert_true(grants_check_pattern(slice_str("public.Events"), SQL_CASE_KEEP, &err));
+        if (grants_check_pattern(slice_str(bad[i]), &err)) fail_msg("taken: %s", bad[i]);
+    const struct slice capitals = slice_str("public.Events"), bare = slice_str("events");
+    assert_non_null(grants_why_never(capitals, VERB_BIT(INSERT), SQL_CASE_UNKNOWN));
+    assert_null(grants_why_never(capitals, VERB_BIT(INSERT), SQL_CASE_KEEP));
+    assert_non_null(grants_why_never(bare, VERB_BIT(INSERT), SQL_CASE_UNKNOWN));
+    assert_null(grants_why_never(bare, VERB_BIT(CREATE_TEMP), SQL_CASE_UNKNOWN));
+    assert_null(grants_why_never(slice_str("#events"), VERB_BIT(INSERT), SQL_CASE_UNKNOWN));
+    assert_null(grants_why_never(slice_str("*"), VERB_BIT(INSERT), SQL_CASE_UNKNOWN));
 }
 
 static void a_wrong_rule_makes_no_role(void **state)
