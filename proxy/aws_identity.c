@@ -159,13 +159,13 @@ static void on_found(void *owner, const struct aws_chain *chain)
     id->quota = aws_chain_quota(chain);
     id->skew_ms = aws_chain_skew_ms(chain);
     snprintf(id->report, sizeof id->report, "%.*s", SLICE_ARG(aws_chain_report(chain)));
+    take_endpoints(id, chain); /* known without keys, too */
     if (found && aws_credentials_copy(&keys, found)) {
         aws_credentials_fini(&id->keys);
         id->keys = keys;
         id->has_keys = true;
         memcpy(id->source, keys.source, sizeof id->source);
         id->advisory_ms = aws_credentials_advisory_ms(&id->keys, random_u32());
-        take_endpoints(id, chain);
         tell(id, NULL);
         return;
     }

@@ -35,7 +35,7 @@ struct aws_identity {
     int64_t advisory_ms, blocked_until_ms;
     struct err why; /* while blocked */
     struct aws_endpoint endpoints[AWS_SERVICE_COUNT];
-    struct err no_endpoint[AWS_SERVICE_COUNT]; /* code 0: there is one */
+    struct err no_endpoint[AWS_SERVICE_COUNT]; /* code 0: there is one, after the first search */
     int32_t quota;
     int64_t skew_ms;
     struct list waiting;
