@@ -279,6 +279,7 @@ static void ask_control(struct console *c, enum control_order_kind kind)
         o->home = &env->worker->mailbox;
         o->owner = c;
         o->show = c->call.command->id;
+        buf_add_str(&o->words, c->call.argument);
         console_name(o->who, c->session->client.user->name);
     }
     c->order = o;

@@ -69,6 +69,9 @@ const struct console_way console_ways[ADMIN_COUNT] = {
     [ADMIN_SELECT_1] = { .fill = fill_select },
     [ADMIN_SHOW_DIAGNOSIS] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_SHOW_CREDENTIALS] = { .for_control = true, .order = CONTROL_SHOW },
+    [ADMIN_SHOW_ROUTES] = { .for_control = true, .order = CONTROL_SHOW },
+    [ADMIN_SHOW_SHADOW] = { .for_control = true, .order = CONTROL_SHOW },
+    [ADMIN_EXPLAIN_ROUTE] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_SHOW_HISTORY] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_PAUSE] = { .visit = console_visit_pause },
     [ADMIN_RESUME] = { .visit = console_visit_resume },
@@ -116,6 +119,7 @@ struct survey *console_survey(const struct admin_call *call, const struct shared
     s->visit = console_ways[call->command->id].visit;
     s->number = strtoull(call->argument, NULL, 10);
     memcpy(s->text, call->argument, sizeof s->text);
+    s->text[sizeof s->text - 1] = '\0';
     return s;
 }
 

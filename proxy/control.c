@@ -13,7 +13,9 @@
 #include "proxy/ops/env_file.h"
 #include "proxy/random.h"
 #include "proxy/realm.h"
+#include "proxy/route_explain.h"
 #include "proxy/route_force.h"
+#include "proxy/route_show.h"
 #include "proxy/shared.h"
 #include "proxy/worker.h"
 
@@ -47,8 +49,9 @@ struct control {
     struct overview overview;
     struct http_admin admin; /* health, metrics, the dashboard */
     struct realm *realm;
-    struct route_force *routes;
+    struct route_force *routes, *shadow;
     uint64_t route_serial; /* of the last table in force */
+    struct route_shadow_counts shadow_began;
     struct log *log;
     struct aws_secrets *secrets;
     struct reload *reload;    /* NULL: none under way */
@@ -104,8 +107,36 @@ static void take_routes(struct control *c, struct route_force *routes)
 {
     route_force_count(routes, &c->shared->route_stats, ++c->route_serial);
     struct route_force *before = c->routes;
-    c->routes = routes;
+    c->routes = c->overview.routes = routes;
     route_force_unref(before);
+}
+
+/* The candidate and what it was compared with belong together: both begin anew. */
+static void take_shadow(struct control *c, struct route_force *shadow)
+{
+    struct route_force *before = c->shadow;
+    shadow->serial = ++c->route_serial;
+    c->shadow = shadow;
+    c->shadow_began = route_shadow_count(c->shared);
+    route_force_unref(before);
+}
+
+static void mail_routes(struct control *c)
+{
+    for (unsigned i = 0; i < c->shared->n_workers; i++)
+        worker_route(c->shared->workers[i], c->routes, c->shadow);
+}
+
+bool control_take_shadow(void *control, struct route_force *f)
+{
+    struct control *c = control;
+    if (f->config != c->realm->config) {
+        route_force_unref(f);
+        return false;
+    }
+    take_shadow(c, f);
+    mail_routes(c);
+    return true;
 }
 
 bool control_take_routes(void *control, struct route_force *f)
@@ -116,7 +147,7 @@ bool control_take_routes(void *control, struct route_force *f)
         return false;
     }
     take_routes(c, f);
-    for (unsigned i = 0; i < c->shared->n_workers; i++) worker_route(c->shared->workers[i], f);
+    mail_routes(c);
     log_event(c->log, LOG_INFO, "routes.in_force",
               LOG_U64("version", f->table ? route_table_version(f->table) : 0),
               LOG_U64("rules", f->table ? route_table_count(f->table) : 0), LOG_END);
@@ -166,14 +197,16 @@ static void on_secret_refused(uv_async_t *async)
     if (aws_secrets_needed(c->realm->config)) start_reload(c, "a refused password", NULL, true);
 }
 
-static void put_in_force(struct control *c, struct realm *realm, struct route_force *routes)
+static void put_in_force(struct control *c, struct realm *realm, struct route_force *routes,
+                         struct route_force *shadow)
 {
     struct realm *before = c->realm;
     log_restarts_needed(c, before->config, realm->config);
     c->realm = c->overview.realm = realm;
     take_routes(c, routes);
+    take_shadow(c, shadow);
     for (unsigned i = 0; i < c->shared->n_workers; i++)
-        worker_reload(c->shared->workers[i], realm, routes);
+        worker_reload(c->shared->workers[i], realm, routes, shadow);
     realm_unref(before);
     apply_log_settings(c);
     audit_open(c->shared->audit, &realm->config->audit);
@@ -203,13 +236,18 @@ static bool enforce(struct control *c, struct reload *r)
     struct realm *realm = realm_new(config_ref(r->config), c->realm, c->shared, &r->problems);
     struct route_force *routes =
         realm ? route_force_load(realm->config, c->routes, &r->problems) : NULL;
-    history_add(&c->overview.history, r->who, (routes ? realm : c->realm)->generation,
-                c->realm->config, routes ? realm->config : NULL, first_error(&r->problems));
-    if (routes)
-        put_in_force(c, realm, routes);
-    else
+    struct route_force *shadow =
+        routes ? route_force_load_shadow(realm->config, &r->problems) : NULL;
+    bool ok = shadow != NULL;
+    history_add(&c->overview.history, r->who, (ok ? realm : c->realm)->generation, c->realm->config,
+                ok ? realm->config : NULL, first_error(&r->problems));
+    if (ok) {
+        put_in_force(c, realm, routes, shadow);
+    } else {
+        route_force_unref(routes);
         realm_unref(realm);
-    return routes != NULL;
+    }
+    return ok;
 }
 
 static void end_reload(struct control *c, bool ok)
@@ -347,10 +385,33 @@ static void on_diagnosed(struct overview_answer *a)
     control_order_answer(o);
 }
 
+/* A row for each line, as EXPLAIN does. */
+static void explain_route(struct control *c, struct control_order *o)
+{
+    struct route_question q;
+    struct buf texts = { 0 }, out = { 0 };
+    enum route_explained result = ROUTE_EXPLAINED_FAILED;
+    if (route_question_read(&q, buf_slice(&o->words), &texts, &o->err))
+        result = route_explain(c->realm->config, c->routes->table, &q, &out, &o->err);
+    o->ok = result <= ROUTE_EXPLAINED_NOWHERE;
+    for (struct slice left = buf_slice(&out); o->ok && left.len;) {
+        const char *end = memchr(left.at, '\n', left.len);
+        size_t n = end ? (size_t)(end - left.at) : left.len;
+        rows_text(&o->rows, slice_of(left.at, n));
+        left = slice_after(left, n + (end != NULL));
+    }
+    buf_fini(&texts);
+    buf_fini(&out);
+}
+
 static void show(struct control *c, struct control_order *o)
 {
     if (o->show == ADMIN_SHOW_CREDENTIALS) creds_show(c->shared->creds, &o->rows);
     if (o->show == ADMIN_SHOW_HISTORY) history_show(&c->overview.history, &o->rows);
+    if (o->show == ADMIN_SHOW_ROUTES) route_show(c->routes, uv_now(&c->loop), &o->rows);
+    if (o->show == ADMIN_SHOW_SHADOW)
+        route_show_shadow(c->shadow, c->routes, &c->shadow_began, c->shared, &o->rows);
+    if (o->show == ADMIN_EXPLAIN_ROUTE) explain_route(c, o);
 }
 
 void control_take_order(void *control, struct control_order *o)
@@ -457,7 +518,7 @@ static bool start_workers(struct control *c)
         struct worker *w = malloc(sizeof *w);
         if (!w) return false;
         shared->workers[shared->n_workers++] = w;
-        if (!worker_init(w, i, shared, c->realm, c->routes, c->log, &err)) {
+        if (!worker_init(w, i, shared, c->realm, c->routes, c->shadow, c->log, &err)) {
             log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
                       LOG_TEXT("hint", err.hint), LOG_END);
             return false;
@@ -579,18 +640,22 @@ int control_run(struct config *config, struct log *log)
     bool ready = c.shared && c.shared->audit && aws_secrets_load(config, &problems);
     if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);
     struct route_force *routes = c.realm ? route_force_load(config, NULL, &problems) : NULL;
+    struct route_force *shadow = routes ? route_force_load_shadow(config, &problems) : NULL;
     log_problems(&c, &problems, config->name);
     config_unref(config);
     problems_fini(&problems);
     int status = 1;
-    if (routes) {
+    if (shadow) {
         route_stats_init(&c.shared->route_stats, c.shared->seed, worker_count(c.realm->config));
         take_routes(&c, routes);
+        take_shadow(&c, shadow);
         history_add(&c.overview.history, "start", c.realm->generation, NULL, c.realm->config, "");
         apply_log_settings(&c);
         status = serve(&c);
     }
+    if (!shadow) route_force_unref(routes);
     route_force_unref(c.routes);
+    route_force_unref(c.shadow);
     realm_unref(c.realm);
     if (c.shared) audit_free(c.shared->audit);
     shared_free(c.shared);

@@ -14,6 +14,7 @@ struct control_order *control_order_new(enum control_order_kind kind)
 
 void control_order_free(struct control_order *o)
 {
+    buf_fini(&o->words);
     buf_fini(&o->problems);
     rows_fini(&o->rows);
     free(o);
@@ -47,6 +48,10 @@ void control_order_answer(struct control_order *o)
 
 void control_order_explain(const struct control_order *o, struct err *err)
 {
+    if (o->err.code) {
+        *err = o->err;
+        return;
+    }
     struct slice all = buf_slice(&o->problems), line = all;
     size_t lines = 0;
     for (size_t i = 0; i < all.len; i++) lines += all.at[i] == '\n';

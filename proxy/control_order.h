@@ -24,8 +24,10 @@ struct control_order {
     struct mailbox *home;
     void *owner;        /* of home's thread alone */
     char who[64];       /* asks */
-    enum admin_id show; /* SHOW: the command */
+    enum admin_id show; /* SHOW: the command, */
+    struct buf words;   /* and its argument */
     bool ok;
+    struct err err;      /* SHOW: why not; code 0: that is not it */
     struct rows rows;    /* SHOW */
     struct buf problems; /* RELOAD: "FILE:LINE: error: ...", a line each */
 };
@@ -42,7 +44,8 @@ void control_order_free(struct control_order *o);
 /* Control's side: sends it back. */
 void control_order_answer(struct control_order *o);
 
-/* Why a reload came to nothing: its first error, and how many problems there are. */
+/* Why an order came to nothing: what a command said, or of a reload its first error,
+ * and how many problems there are. */
 void control_order_explain(const struct control_order *o, struct err *err);
 
 /* What control does with each; `owner` is its mailbox's. */

@@ -23,6 +23,7 @@ struct env {
     struct log *log;
     struct realm *realm;        /* the configuration in force here; swapped by mailbox */
     struct route_force *routes; /* likewise the routing table, which also changes alone */
+    struct route_force *shadow; /* a candidate, asked beside it; its table may be NULL */
     struct worker *worker;
     struct shared *shared; /* what all workers share: see shared.h */
 };

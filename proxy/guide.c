@@ -280,7 +280,9 @@ static void adopt(struct session *s, const struct route_decision *d)
 static size_t gathered_bytes(const struct session *s)
 {
     const struct config *config = s->client.env->realm->config;
-    return s->guide->needs == ROUTE_NEEDS_VERB ? HEAD_BYTES : config->routes.statement_bytes;
+    return (s->guide->needs | s->guide->shadow_needs) == ROUTE_NEEDS_VERB
+               ? HEAD_BYTES
+               : config->routes.statement_bytes;
 }
 
 /* So much of a Query is waited for, before anything of it is sent; restricted roles' statements are
@@ -288,8 +290,41 @@ static size_t gathered_bytes(const struct session *s)
 static void gather(struct session *s)
 {
     if (session_is_plain(s) || s->restricted) return;
-    s->client.frame.want_query =
-        s->guide->needs ? (uint32_t)gathered_bytes(s) + MESSAGE_HEADER + 1 : 0;
+    s->client.frame.want_query = s->guide->needs | s->guide->shadow_needs
+                                     ? (uint32_t)gathered_bytes(s) + MESSAGE_HEADER + 1
+                                     : 0;
+}
+
+/* ---- the candidate ---------------------------------------------------------------------------
+ */
+
+/* What would the candidate table decide? Counted, and nothing more. */
+static void ask_shadow(struct session *s, const struct route_facts *facts,
+                       const struct route_statement *statement, const struct route_decision *d)
+{
+    const struct route_force *shadow = s->client.env->shadow;
+    struct metrics *metrics = &s->client.env->metrics;
+    struct route_decision other;
+    if (!shadow->table) return;
+    route_decide(shadow->table, facts, statement, &other);
+    metrics_add(metrics, METRIC_shadow_decisions, 1);
+    if (route_same_effect(d, &other)) return;
+    metrics_add(metrics, METRIC_shadow_mismatches, 1);
+    if (s->guide->tally) route_count(&s->guide->tally->mismatches);
+}
+
+/* What the candidate needs to know of this session's statements. */
+static void meet_shadow(struct session *s, const struct route_facts *facts)
+{
+    struct guide *g = s->guide;
+    const struct route_force *shadow = s->client.env->shadow;
+    struct route_decision d;
+    if (g->shadow_serial == shadow->serial) return;
+    g->shadow_serial = shadow->serial;
+    g->shadow_needs = 0;
+    if (shadow->table && route_decide(shadow->table, facts, NULL, &d))
+        g->shadow_needs = route_needs(shadow->table, facts, d.login_rule);
+    gather(s);
 }
 
 bool guide_login(struct session *s, struct slice version, struct pool_setup *setup, struct err *err)
@@ -316,6 +351,8 @@ bool guide_login(struct session *s, struct slice version, struct pool_setup *set
     adopt(s, &d);
     if (!found) return no_route(s, &d, err);
     g->needs = route_needs(s->routes->table, &facts, d.login_rule);
+    meet_shadow(s, &facts);
+    ask_shadow(s, &facts, NULL, &d);
     free(s->query_group);
     s->query_group = d.query_group.len ? strndup(d.query_group.at, d.query_group.len) : NULL;
     if (d.query_group.len && !s->query_group) return err_set(err, ERR_OUT_OF_MEMORY, "");
@@ -402,12 +439,17 @@ static bool decide(struct session *s, const struct slice *text, uint8_t needs,
     struct worker *w = s->client.env->worker;
     const struct realm_role *role = judge_role(s);
     struct slice path = slice_str(role ? role->config->search_path : NULL);
-    if (!text || !needs || !statement_read_needed(read, *text, path, needs))
-        return route_decide(s->routes->table, &facts, NULL, d);
-    if (!w->expressions) w->expressions = regex_scratch_new();
-    struct route_statement statement =
-        statement_facts(read, group_in_force(s), time(NULL), w->expressions);
-    return route_decide(s->routes->table, &facts, &statement, d);
+    struct route_statement known, *statement = NULL;
+    meet_shadow(s, &facts);
+    needs |= s->guide->shadow_needs;
+    if (text && needs && statement_read_needed(read, *text, path, needs)) {
+        if (!w->expressions) w->expressions = regex_scratch_new();
+        known = statement_facts(read, group_in_force(s), time(NULL), w->expressions);
+        statement = &known;
+    }
+    bool found = route_decide(s->routes->table, &facts, statement, d);
+    ask_shadow(s, &facts, statement, d);
+    return found;
 }
 
 /* A table that came into force since: what it needs to know of this session's statements. */
@@ -568,11 +610,12 @@ enum take guide_take(struct session *s, const struct piece *p, struct upstream *
 {
     struct slice text = { 0 };
     struct err err;
-    bool has_text = s->guide->needs && text_of(s, p, &text);
+    bool has_text = (s->guide->needs | s->guide->shadow_needs) && text_of(s, p, &text);
     /* Not more than is always there, or it would depend on how the bytes were cut. */
     if (text.len > gathered_bytes(s)) text.len = gathered_bytes(s);
     if (s->server && !txn_is_clean(&s->server->txn))
-        return has_text && s->routes->table ? join_transaction(s, p, text, out) : TAKE_SEND;
+        return has_text && s->guide->needs && s->routes->table ? join_transaction(s, p, text, out)
+                                                               : TAKE_SEND;
     if (s->server && s->recorded && s->guide->is_decided) return TAKE_SEND; /* it has waited */
     const struct pool *before = s->pool;
     if (!begin(s, has_text ? &text : NULL, &err)) return refuse(s, p, &err, out);

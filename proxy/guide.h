@@ -40,6 +40,8 @@ struct guide {
     uint32_t cluster_count;
     struct route_tally *tally; /* of `rule`; NULL: none */
     uint8_t needs;             /* enum route_need: what of its statements is looked at */
+    uint8_t shadow_needs;      /* likewise for the candidate table */
+    uint64_t shadow_serial;    /* of that table */
     bool tls, is_first;        /* is_first: on the first of the clusters */
     bool is_decided;           /* for the message under way, which may have to wait for a server */
 };
@@ -75,6 +77,7 @@ static inline bool guide_is_asked(const struct session *s)
     if (s->keeps_server) return false;
     if (g->needs) return true;
     if (s->server) return false;
+    if (s->client.env->shadow->table) return true;
     return s->routes != s->client.env->routes || !g->is_first ||
            !health_is_up(s->pool->target.cluster->health);
 }

@@ -1,6 +1,7 @@
 #include "proxy/metrics_page.h"
 
 #include "proxy/creds.h"
+#include "proxy/route_show.h"
 #include "proxy/totals.h"
 
 /* ---- the page ----------------------------------------------------------------------------------
@@ -68,7 +69,9 @@ static void add_histograms(const struct shared *shared, struct buf *out)
 
 static void add_gauge_head(struct buf *out, enum read_gauge which)
 {
-    head(out, read_gauge_infos[which].name, "", "gauge", read_gauge_infos[which].help);
+    const struct slice name = slice_str(read_gauge_infos[which].name);
+    const bool is_counter = name.len > 6 && slice_is(slice_after(name, name.len - 6), "_total");
+    head(out, name.at, "", is_counter ? "counter" : "gauge", read_gauge_infos[which].help);
 }
 
 static void add_gauge(struct buf *out, enum read_gauge which, uint64_t value)
@@ -144,6 +147,31 @@ static void add_clusters(const struct realm *realm, struct buf *out)
     }
 }
 
+static void add_health(const struct realm *realm, struct buf *out)
+{
+    add_gauge_head(out, READ_cluster_up);
+    for (size_t i = 0; i < realm->config->n_clusters; i++) {
+        add_sample(out, READ_cluster_up, "cluster", slice_str(realm->clusters[i].config->name),
+                   NULL);
+        buf_addf(out, "%d\n", health_is_up(realm->clusters[i].health));
+    }
+}
+
+static void add_routes(const struct route_force *routes, struct buf *out)
+{
+    static const struct {
+        enum read_gauge gauge;
+        enum route_number number;
+    } numbers[] = { { READ_route_hits_total, ROUTE_NUMBER_HITS },
+                    { READ_route_errors_total, ROUTE_NUMBER_ERRORS },
+                    { READ_route_mismatches_total, ROUTE_NUMBER_MISMATCHES } };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        add_gauge_head(out, numbers[i].gauge);
+        route_samples(routes, numbers[i].number, read_gauge_infos[numbers[i].gauge].name, out);
+    }
+    add_gauge(out, READ_routes_version, routes->table ? route_table_version(routes->table) : 0);
+}
+
 static void add_certificates(const struct realm *realm, struct buf *out)
 {
     add_gauge_head(out, READ_tls_certificate_expiry_seconds);
@@ -198,6 +226,8 @@ void metrics_page(const struct overview_answer *a, struct buf *out)
     add_histograms(o->shared, out);
     add_pools(a, out);
     add_clusters(o->realm, out);
+    add_health(o->realm, out);
+    add_routes(o->routes, out);
     add_certificates(o->realm, out);
     add_credentials(o->shared, out);
     add_diagnosis(&a->diagnosis, out);

@@ -30,7 +30,8 @@ struct overview {
     uint64_t surveyed_ms;
     bool surveying;
     /* Kept up to date by control. */
-    struct realm *realm; /* in force */
+    struct realm *realm;        /* in force */
+    struct route_force *routes; /* likewise */
     struct history history;
 };
 

@@ -110,6 +110,12 @@ struct route_force *route_force_load(struct config *config, const struct route_f
                            problems);
 }
 
+struct route_force *route_force_load_shadow(struct config *config, struct problems *problems)
+{
+    const char *path = config->routes.shadow;
+    return path ? load_file(config, path, problems) : force_bare(config, problems);
+}
+
 bool route_force_count(struct route_force *f, struct route_stats *stats, uint64_t serial)
 {
     uint32_t n = f->table ? route_table_count(f->table) : 0;

@@ -53,6 +53,9 @@ struct route_force *route_force_load(struct config *config, const struct route_f
  * ran out; then some rules are not counted. */
 bool route_force_count(struct route_force *f, struct route_stats *stats, uint64_t serial);
 
+/* The candidate that the configuration names: the same, with `table` NULL when there is none. */
+struct route_force *route_force_load_shadow(struct config *config, struct problems *problems);
+
 struct route_force *route_force_ref(struct route_force *f);
 void route_force_unref(struct route_force *f); /* NULL is fine */
 
@@ -63,6 +66,10 @@ const struct config_pool *route_force_pool(const struct route_force *f, uint32_t
  * `control` is its mailbox's owner, as in control_order.h. False, and nothing happened: the table
  * was made for a configuration that is not the one in force any more; make it again. */
 bool control_take_routes(void *control, struct route_force *f);
+
+/* The same for a candidate table that is asked beside the one in force: see SHOW SHADOW. One with
+ * `table` NULL ends that. */
+bool control_take_shadow(void *control, struct route_force *f);
 
 /* The table and the configuration in force, on the control thread; borrowed. */
 const struct route_force *control_routes(const void *control);

@@ -21,7 +21,7 @@
 
 struct survey;
 
-enum { SURVEY_ARGUMENT_BYTES = ADMIN_ARGUMENT_BYTES };
+enum { SURVEY_ARGUMENT_BYTES = ADMIN_NAME_BYTES }; /* no longer one goes to all workers */
 
 struct survey_part {
     struct mail mail;

@@ -29,7 +29,7 @@ struct order {
     struct session *session;
     struct stream_moved moved;
     struct realm *realm;
-    struct route_force *routes;
+    struct route_force *routes, *shadow;
     const struct budget *cluster;
     struct cancel_wait *wait;
     uint64_t client;
@@ -54,6 +54,7 @@ static void post(struct worker *w, struct order *o)
     if (o && !mailbox_post(&w->mailbox, &o->mail)) {
         realm_unref(o->realm);
         route_force_unref(o->routes);
+        route_force_unref(o->shadow);
         cancel_wait_unref(o->wait);
         if (o->session) session_lost(o->session, &o->moved, w->env.shared);
         free(o);
@@ -281,11 +282,13 @@ static void cancel_over(struct worker *w, uint64_t id)
 
 /* ---- reload and stop ------------------------------------------------------------------------ */
 
-static void take_routes(struct worker *w, struct route_force *routes)
+static void take_routes(struct worker *w, struct route_force *routes, struct route_force *shadow)
 {
-    struct route_force *before = w->env.routes;
+    struct route_force *before = w->env.routes, *shadow_before = w->env.shadow;
     w->env.routes = routes;
+    w->env.shadow = shadow;
     route_force_unref(before);
+    route_force_unref(shadow_before);
 }
 
 static void reload(struct worker *w, struct realm *realm)
@@ -358,9 +361,9 @@ static void deliver(struct mail *mail, void *owner)
     case ORDER_STOP_NOW: stop(w, true); break;
     case ORDER_RELOAD:
         reload(w, o->realm);
-        take_routes(w, o->routes);
+        take_routes(w, o->routes, o->shadow);
         break;
-    case ORDER_ROUTE: take_routes(w, o->routes); break;
+    case ORDER_ROUTE: take_routes(w, o->routes, o->shadow); break;
     case ORDER_WAY: give_way(w, o->cluster); break;
     case ORDER_ARRIVE: session_arrive(o->session, &w->env, &o->moved); break;
     case ORDER_CANCEL: cancel_here(w, o); break;
@@ -375,27 +378,33 @@ void worker_stop(struct worker *w, bool now)
     post(w, new_order(now ? ORDER_STOP_NOW : ORDER_STOP));
 }
 
-void worker_reload(struct worker *w, struct realm *realm, struct route_force *routes)
+void worker_reload(struct worker *w, struct realm *realm, struct route_force *routes,
+                   struct route_force *shadow)
 {
     struct order *o = new_order(ORDER_RELOAD);
     if (o) {
         o->realm = realm_ref(realm);
         o->routes = route_force_ref(routes);
+        o->shadow = route_force_ref(shadow);
     }
     post(w, o);
 }
 
-void worker_route(struct worker *w, struct route_force *routes)
+void worker_route(struct worker *w, struct route_force *routes, struct route_force *shadow)
 {
     struct order *o = new_order(ORDER_ROUTE);
-    if (o) o->routes = route_force_ref(routes);
+    if (o) {
+        o->routes = route_force_ref(routes);
+        o->shadow = route_force_ref(shadow);
+    }
     post(w, o);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
 bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct realm *realm,
-                 struct route_force *routes, struct log *log, struct err *err)
+                 struct route_force *routes, struct route_force *shadow, struct log *log,
+                 struct err *err)
 {
     memset(w, 0, sizeof *w);
     w->index = index;
@@ -404,6 +413,7 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     if (!stream_loop_init(&w->env.streams, &w->loop)) return err_set(err, ERR_OUT_OF_MEMORY, "");
     w->env.realm = realm_ref(realm);
     w->env.routes = route_force_ref(routes);
+    w->env.shadow = route_force_ref(shadow);
     list_init(&w->sessions);
     list_init(&w->cancelling);
     map_init(&w->pools, shared->seed);
@@ -450,6 +460,7 @@ void worker_join(struct worker *w)
     uv_loop_close(&w->loop);
     realm_unref(w->env.realm);
     route_force_unref(w->env.routes);
+    route_force_unref(w->env.shadow);
     regex_scratch_free(w->expressions);
     map_fini(&w->pools);
     buf_fini(&w->paused_databases);

@@ -49,14 +49,16 @@ struct worker {
 
 /* Makes a worker and opens its listeners; false with `err`. The thread is not started yet. */
 bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct realm *realm,
-                 struct route_force *routes, struct log *log, struct err *err);
+                 struct route_force *routes, struct route_force *shadow, struct log *log,
+                 struct err *err);
 bool worker_start(struct worker *w);
 
 /* From another thread. stop: closes listeners, says goodbye to idle clients, and ends when the last
  * is gone, or at once when `now`. join: waits for the thread and frees everything. */
 void worker_stop(struct worker *w, bool now);
-void worker_reload(struct worker *w, struct realm *realm, struct route_force *routes);
-void worker_route(struct worker *w, struct route_force *routes);
+void worker_reload(struct worker *w, struct realm *realm, struct route_force *routes,
+                   struct route_force *shadow);
+void worker_route(struct worker *w, struct route_force *routes, struct route_force *shadow);
 void worker_join(struct worker *w);
 
 /* The pool for a setup, made when it is new; NULL when memory ran out. */

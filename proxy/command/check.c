@@ -28,10 +28,9 @@ static void print(const struct problems *problems, const char *path)
     command_print(&text);
 }
 
-/* The problems of the routing document, when it is in a file. Returns the errors. */
-static size_t check_routes(struct config *config)
+/* The problems of a routing document, when it is in a file. Returns the errors. */
+static size_t check_routes(struct config *config, const char *path)
 {
-    const char *path = route_world_path(config);
     struct problems problems = { 0 };
     struct route_world world;
     if (!path) return 0;
@@ -59,7 +58,8 @@ static size_t check(const char *path)
     print(&problems, path);
     if (config && config->env_file) print(&env_problems, config->env_file);
     size_t errors = problems.errors + env_problems.errors;
-    if (config) errors += check_routes(config);
+    if (config) errors += check_routes(config, route_world_path(config));
+    if (config) errors += check_routes(config, config->routes.shadow);
     env_file_free(env);
     config_unref(config);
     problems_fini(&env_problems);

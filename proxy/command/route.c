@@ -1,17 +1,13 @@
-#include "protocol/units.h"
 #include "proxy/command/command.h"
 #include "proxy/ops/file.h"
+#include "proxy/route_explain.h"
 #include "proxy/route_world.h"
 #include "routing/diff.h"
-#include "routing/explain.h"
-#include "routing/statement.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-/* Of rules that do not match, so many are shown; enough for a table that a person wrote. */
-enum { ROWS_SHOWN = 1000, FINGERPRINTS_SHOWN = 5 };
+enum { FINGERPRINTS_SHOWN = 5 };
 
 static void print_problems(const struct problems *problems, const char *path)
 {
@@ -34,9 +30,6 @@ struct explaining {
     struct config *config;
     struct route_world world;
     struct route_table *table; /* NULL: there is none, and all goes to the first cluster */
-    struct route_facts facts;
-    struct statement statement;
-    bool has_statement;
 };
 
 static bool load_config(struct explaining *x)
@@ -64,115 +57,31 @@ static bool load_table(struct explaining *x)
     return x->table != NULL;
 }
 
-/* Facts from the options; STATUS_FINE, or what the command ends with. */
-static int read_facts(struct explaining *x)
-{
-    const struct options_route *o = x->options;
-    uint64_t at_s = (uint64_t)time(NULL);
-    if (!table_user_facts(&x->world.table, slice_str(o->user), &x->facts)) {
-        fprintf(stderr, "sluice route: no user \"%s\"\n", o->user);
-        return STATUS_NOT_FINE;
-    }
-    if (o->at && !units_date(slice_str(o->at), &at_s))
-        return command_misused("route", "--at is a moment, as 2026-11-23T12:00:00Z");
-    if (o->client && !address_parse(slice_str(o->client), &x->facts.client))
-        return command_misused("route", "--client is an IP address");
-    x->facts.database = slice_str(o->database);
-    x->facts.application = slice_str(o->application);
-    x->facts.query_group = slice_str(o->query_group);
-    x->facts.tls = o->tls != NULL;
-    x->facts.at_s = (int64_t)at_s;
-    return STATUS_FINE;
-}
-
-/* The settings of the pool that the decision leads to. */
-static struct config_pool pool_of(struct explaining *x, const struct route_decision *d)
-{
-    struct config_pool pool = x->config->pool;
-    struct json_error error;
-    struct problems problems = { 0 };
-    struct json_doc *doc = d->pool.len ? json_parse(d->pool, d->pool.len, &error) : NULL;
-    if (doc) config_read_pool(x->config, json_root(doc), &pool, &problems);
-    json_free(doc);
-    problems_fini(&problems);
-    return pool;
-}
-
-static void add_pool(struct explaining *x, const struct route_decision *d, struct buf *out)
-{
-    if (d->outcome != ROUTE_TO) return;
-    struct config_pool pool = pool_of(x, d);
-    const char *mode = config_word_pool_mode(pool.mode);
-    if (!x->options->json) {
-        buf_addf(out, "servers of:   %.*s, %.*s, %.*s, %.*s (%s mode, at most %u)\n",
-                 SLICE_ARG(d->clusters[0]), SLICE_ARG(d->database), SLICE_ARG(d->db_user),
-                 SLICE_ARG(x->facts.role), mode, pool.size);
-        return;
-    }
-    /* One more member, before the brace that ends the explanation. */
-    const struct slice parts[] = { d->clusters[0], d->database, d->db_user, x->facts.role };
-    static const char *const names[] = { "cluster", "database", "db_user", "role" };
-    buf_truncate(out, out->len - 1);
-    buf_add_str(out, ",\"servers\":{");
-    for (size_t i = 0; i < 4; i++) {
-        buf_addf(out, "\"%s\":", names[i]);
-        json_quote(out, parts[i]);
-        buf_add_u8(out, ',');
-    }
-    buf_addf(out, "\"mode\":\"%s\",\"size\":%u}}", mode, pool.size);
-}
-
-static int explain_without_table(struct explaining *x)
-{
-    struct slice cluster = slice_str(x->config->clusters[0].name);
-    struct route_decision d = { .outcome = ROUTE_TO,
-                                .clusters = &cluster,
-                                .cluster_count = 1,
-                                .database = x->facts.database,
-                                .db_user = x->facts.db_user };
-    struct buf out = { 0 };
-    if (x->options->json)
-        buf_add_str(&out, "{\"outcome\":\"to\"}");
-    else
-        buf_add_str(&out, "no routing table: every session goes to the first cluster\n");
-    add_pool(x, &d, &out);
-    if (x->options->json) buf_add_u8(&out, '\n');
-    return command_print(&out);
-}
-
-static int explain_with_table(struct explaining *x)
-{
-    struct buf out = { 0 };
-    struct route_decision d;
-    struct route_statement s =
-        statement_facts(&x->statement, x->facts.query_group, x->facts.at_s, NULL);
-    const struct route_statement *statement = x->has_statement ? &s : NULL;
-    bool routed = route_decide(x->table, &x->facts, statement, &d);
-    bool ok = x->options->json ? explain_json(x->table, &x->facts, statement, ROWS_SHOWN, &out)
-                               : explain_text(x->table, &x->facts, statement, ROWS_SHOWN, &out);
-    add_pool(x, &d, &out);
-    if (x->options->json) buf_add_u8(&out, '\n');
-    if (x->has_statement && !x->statement.is_read && !x->options->json)
-        buf_add_str(&out, "the statement was not understood to its end: tables may be missing\n");
-    if (!ok) out.failed = true;
-    int status = command_print(&out);
-    return status == STATUS_FINE && !routed ? STATUS_NOT_FINE : status;
-}
-
 static int explain(const struct options_route *options, const char *sql)
 {
     struct explaining x = { .options = options };
+    struct route_question q = { .user = options->user,
+                                .database = options->database,
+                                .client = options->client,
+                                .application = options->application,
+                                .query_group = options->query_group,
+                                .at = options->at,
+                                .tls = options->tls != NULL,
+                                .json = options->json,
+                                .sql = sql };
+    struct buf out = { 0 };
+    struct err err;
     int status = STATUS_NOT_FINE;
-    if (load_config(&x) && load_table(&x) && (status = read_facts(&x)) == STATUS_FINE) {
-        const struct config_role *role = config_role(x.config, x.facts.role);
-        x.has_statement = sql != NULL;
-        if (sql && !statement_read(&x.statement, slice_str(sql),
-                                   slice_str(role ? role->search_path : NULL)))
-            status = failed("out of memory");
-        else
-            status = x.table ? explain_with_table(&x) : explain_without_table(&x);
+    if (load_config(&x) && load_table(&x)) {
+        switch (route_explain(x.config, x.table, &q, &out, &err)) {
+        case ROUTE_EXPLAINED_TO: status = STATUS_FINE; break;
+        case ROUTE_EXPLAINED_NOWHERE: break;
+        case ROUTE_EXPLAINED_MISUSED: status = command_misused("route", "%s", err.message); break;
+        case ROUTE_EXPLAINED_FAILED: status = failed(err.message); break;
+        }
+        int printed = command_print(&out);
+        if (status == STATUS_FINE) status = printed;
     }
-    statement_fini(&x.statement);
     route_table_unref(x.table);
     route_world_fini(&x.world);
     config_unref(x.config);

@@ -44,6 +44,7 @@ struct statement {
     struct slice token[TOKENS];
     uint8_t kind[TOKENS];
     size_t count;
+    const char *end; /* of its text */
 };
 
 static void cut(struct slice *text, struct statement *s)
@@ -68,6 +69,7 @@ static void cut(struct slice *text, struct statement *s)
         s->count++;
     }
     size_t end = lex.token.kind == ';' ? lex.token.at + 1 : all.len;
+    s->end = all.at + (lex.token.kind == ';' ? lex.token.at : all.len);
     *text = slice_after(all, end);
 }
 
@@ -106,6 +108,20 @@ static size_t match(const struct statement *s, const char *words)
     return n;
 }
 
+/* All that follows, as it is: the command reads it. */
+static bool take_words(const struct statement *s, size_t words, struct admin_call *call,
+                       struct err *err)
+{
+    const char *at = s->count > words ? s->token[words].at : s->end;
+    size_t len = (size_t)(s->end - at);
+    if (len >= sizeof call->argument)
+        return err_set(err, ERR_SYNTAX, "%s: more than %zu bytes", call->command->words,
+                       sizeof call->argument - 1);
+    memcpy(call->argument, at, len);
+    call->argument[len] = '\0';
+    return true;
+}
+
 static bool take_argument(const struct statement *s, size_t words, struct admin_call *call,
                           struct err *err)
 {
@@ -113,6 +129,7 @@ static bool take_argument(const struct statement *s, size_t words, struct admin_
     size_t given = s->count - words;
     call->argument[0] = '\0';
     if (call->command->argument == ADMIN_ANY) return true;
+    if (call->command->argument == ADMIN_WORDS) return take_words(s, words, call, err);
     if (given == 0) {
         if (call->command->argument != ADMIN_ONE) return true;
         return err_set(err, ERR_SYNTAX, "%s needs an argument", name);
@@ -121,7 +138,7 @@ static bool take_argument(const struct statement *s, size_t words, struct admin_
         return err_set(err, ERR_SYNTAX, "%s takes %s", name,
                        call->command->argument == ADMIN_NO ? "no argument" : "one argument");
     struct slice token = s->token[words];
-    size_t cap = sizeof call->argument - 1, len = 0;
+    size_t cap = ADMIN_NAME_BYTES - 1, len = 0;
     bool ok = true;
     switch (s->kind[words]) {
     /* A bare name keeps its case: databases are as clients named them. */
@@ -200,7 +217,7 @@ static void describe_columns(const struct admin_command *command, struct buf *ou
 
 void admin_describe(struct buf *out)
 {
-    static const char *const arguments[] = { "", " [DATABASE]", " ID", " ..." };
+    static const char *const arguments[] = { "", " [DATABASE]", " ID", " ...", " ..." };
     buf_add_str(out, "| command | level | what it does | columns |\n|---|---|---|---|\n");
     for (size_t i = 0; i < ADMIN_COUNT; i++) {
         const struct admin_command *c = &admin_commands[i];

@@ -19,7 +19,7 @@ enum admin_id {
     ADMIN_COUNT
 };
 
-enum admin_argument { ADMIN_NO, ADMIN_MAYBE, ADMIN_ONE, ADMIN_ANY };
+enum admin_argument { ADMIN_NO, ADMIN_MAYBE, ADMIN_ONE, ADMIN_ANY, ADMIN_WORDS };
 enum admin_type { ADMIN_TEXT, ADMIN_INT, ADMIN_BIGINT, ADMIN_NUMERIC };
 enum admin_merge { MERGE_ANY, MERGE_KEY, MERGE_SUM, MERGE_MAX, MERGE_WITH };
 
@@ -39,7 +39,7 @@ struct admin_column {
     bool extra; /* only in SHOW EXTENDED */
 };
 
-enum { ADMIN_COLUMNS_MAX = 32, ADMIN_ARGUMENT_BYTES = 128 };
+enum { ADMIN_COLUMNS_MAX = 32, ADMIN_NAME_BYTES = 128, ADMIN_ARGUMENT_BYTES = 4096 };
 
 extern const struct admin_command admin_commands[ADMIN_COUNT];
 

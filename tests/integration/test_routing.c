@@ -418,6 +418,117 @@ static void a_new_table_moves_who_is_in(void **state)
     PQfinish(in_txn);
 }
 
+/* ---- the console ---------------------------------------------------------------------------- */
+
+static PGresult *ask(struct world *w, const char *command)
+{
+    PGconn *c = client(w, "ops", "dbname=sluice");
+    PGresult *r = PQexec(c, command);
+    PQfinish(c);
+    return r;
+}
+
+static long number(PGresult *r, const char *rule, const char *column)
+{
+    for (int row = 0; row < PQntuples(r); row++)
+        if (strcmp(PQgetvalue(r, row, PQfnumber(r, "rule")), rule) == 0)
+            return atol(PQgetvalue(r, row, PQfnumber(r, column)));
+    fail_msg("no rule %s", rule);
+    return 0;
+}
+
+static void the_console_shows_what_rules_did(void **state)
+{
+    struct world *w = *state;
+    PGresult *before = ask(w, "show extended routes");
+    PGconn *c = client(w, "ana", "");
+    for (int i = 0; i < 5; i++) assert_says(c, light_sql, "light");
+    for (int i = 0; i < 3; i++) assert_says(c, heavy_sql, "heavy");
+    assert_says(c, "select no_such_column from mart.sales", "42703");
+    PGresult *after = ask(w, "show extended routes");
+    assert_int_equal(PQntuples(after), 7);
+    assert_int_equal(number(after, "bi", "transactions"), number(before, "bi", "transactions") + 6);
+    assert_int_equal(number(after, "bi", "errors"), number(before, "bi", "errors") + 1);
+    assert_int_equal(number(after, "default", "transactions"),
+                     number(before, "default", "transactions") + 3);
+    assert_int_equal(number(after, "default", "logins"), number(before, "default", "logins") + 1);
+    assert_true(number(after, "bi", "p99_ms") >= number(after, "bi", "p50_ms"));
+    PQclear(before);
+    /* A reload with another rule in front forgets nothing of the rules that stay as they are. */
+    int reloads = before_log_count(w->kit, &w->proxy, "config.reloaded");
+    char text[3000];
+    snprintf(text, sizeof text,
+             "%.*s{ \"id\": \"new\", \"when\": { \"user\": \"x*\" }, \"to\": "
+             "\"light\" },%s",
+             (int)(strchr(routes, '[') - routes + 1), routes, strchr(routes, '[') + 1);
+    put_routes(w, text, "config.reloaded", reloads + 1);
+    before = after;
+    after = ask(w, "show extended routes");
+    assert_int_equal(PQntuples(after), 8);
+    assert_int_equal(number(after, "bi", "transactions"), number(before, "bi", "transactions"));
+    assert_int_equal(number(after, "new", "hits"), 0);
+    put_routes(w, routes, "config.reloaded", reloads + 2);
+    PQclear(before);
+    PQclear(after);
+    char command[200];
+    snprintf(command, sizeof command,
+             "curl -s http://127.0.0.1:%d/metrics | grep -q 'sluice_route_hits_total{rule=\"bi\"}'",
+             w->admin_port);
+    assert_int_equal(system(command), 0);
+    PQfinish(c);
+}
+
+/* All that a result says, as one text. */
+static char *text_of(PGresult *r)
+{
+    char *all = strdup(""), *more;
+    for (int row = 0; row < PQntuples(r); row++) {
+        if (asprintf(&more, "%s%s\n", all, PQgetvalue(r, row, 0)) < 0) abort();
+        free(all);
+        all = more;
+    }
+    return all;
+}
+
+static void the_console_explains_like_the_command(void **state)
+{
+    struct world *w = *state;
+    static const char *const questions[][2] = {
+        { "user ana database dev at '2026-11-23T12:00:00Z' for 'select * from mart.sales'",
+          "--user ana --database dev --at 2026-11-23T12:00:00Z 'select * from mart.sales'" },
+        { "tls user ana database dev client '127.0.0.1' format json at '2026-11-23T12:00:00Z' for "
+          "$q$select 'it''s' from t$q$",
+          "--tls --user ana --database dev --client 127.0.0.1 --json --at 2026-11-23T12:00:00Z "
+          "\"select 'it''s' from t\"" },
+        { "user banned database dev at '2026-11-23T12:00:00Z'",
+          "--user banned --database dev --at 2026-11-23T12:00:00Z" },
+        { "user ana database dev query_group nightly at '2026-11-23T12:00:00Z' for 'select 1'",
+          "--user ana --database dev --query-group nightly --at 2026-11-23T12:00:00Z 'select 1'" },
+    };
+    for (size_t at = 0; at < sizeof questions / sizeof *questions; at++) {
+        char command[600], said[16000];
+        snprintf(command, sizeof command, "explain route %s", questions[at][0]);
+        PGresult *r = ask(w, command);
+        if (PQresultStatus(r) != PGRES_TUPLES_OK) fail_msg("%s", PQresultErrorMessage(r));
+        char *mine = text_of(r);
+        snprintf(command, sizeof command, "%s route explain --config %s %s",
+                 kit_built(w->kit, "sluice"), w->proxy.config, questions[at][1]);
+        FILE *f = popen(command, "r");
+        size_t n = fread(said, 1, sizeof said - 1, f);
+        said[n] = '\0';
+        pclose(f);
+        assert_string_equal(mine, said);
+        free(mine);
+        PQclear(r);
+    }
+    PGresult *r = ask(w, "explain route user nobody database dev");
+    assert_non_null(strstr(PQresultErrorMessage(r), "no user"));
+    PQclear(r);
+    r = ask(w, "explain route databaze dev");
+    assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "42601");
+    PQclear(r);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -433,6 +544,8 @@ int main(void)
         cmocka_unit_test(who_is_denied_is_told_so),
         cmocka_unit_test(a_cluster_that_is_down_is_left_out),
         cmocka_unit_test(a_new_table_moves_who_is_in),
+        cmocka_unit_test(the_console_shows_what_rules_did),
+        cmocka_unit_test(the_console_explains_like_the_command),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
