@@ -4,6 +4,7 @@
 #include "proxy/ops/audit.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { RECENT_SAMPLES = 60, SURVEY_EVERY_MS = 100 };
 
@@ -17,10 +18,23 @@ struct question {
 
 /* ---- every second ---------------------------------------------------------------------------- */
 
+static void on_emf_known(struct overview_answer *a)
+{
+    struct buf lines = { 0 };
+    struct overview *o = a->owner;
+    emf_lines(&o->emf, a, &lines);
+    if (!lines.failed && lines.len && write(STDOUT_FILENO, lines.at, lines.len) < 0)
+        metrics_add(&o->shared->metrics, METRIC_emf_lost, 1);
+    buf_fini(&lines);
+}
+
 static void on_due(struct wheel_node *node)
 {
     struct overview *o = list_item(node, struct overview, timer);
-    samples_take(&o->samples, o->shared, uv_now(o->uv));
+    uint64_t emf_ms = o->realm->config->log.emf_ms, now_ms = uv_now(o->uv);
+    samples_take(&o->samples, o->shared, now_ms);
+    if (emf_ms && now_ms - o->emf.told_ms >= emf_ms && overview_ask(o, on_emf_known, o, 0))
+        o->emf.told_ms = now_ms;
     wheel_set(o->wheel, &o->timer, SAMPLES_EVERY_MS);
 }
 

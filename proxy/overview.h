@@ -1,6 +1,7 @@
 /* overview: what the control thread knows of the whole proxy, and can find out.
  *
- *   every second: a sample of all counters, a beat to every worker
+ *   every second: a sample of all counters, a beat to every worker; with log.emf, a line now and
+ *   then
  *   overview_ask --survey--> all pools --> diagnosis --> done
  *
  * However many ask, one survey is under way at a time, and ten a second at the most: questions over
@@ -12,6 +13,7 @@
 #define SLUICE_PROXY_OVERVIEW_H
 
 #include "proxy/diagnosis.h"
+#include "proxy/emf.h"
 #include "proxy/history.h"
 #include "proxy/pulse.h"
 #include "proxy/realm.h"
@@ -25,6 +27,7 @@ struct overview {
     struct wheel_node timer;
     struct pulse pulse;
     struct samples samples;
+    struct emf emf;
     struct list questions; /* that wait for the survey under way, or for the next */
     struct wheel_node next;
     uint64_t surveyed_ms;

@@ -153,6 +153,10 @@ test-drivers: all $(TEST_TOOLS)
 	@tests/support/packages.sh build test drivers
 	@status=0; for target in $(TARGETS); do TARGET=$$target tests/drivers/run.sh || status=1; done; exit $$status
 
+# The dashboard in a headless Chromium (Debian's, and playwright-core from npm); screenshots in build/browser/shots.
+test-browser: all
+	@tests/browser/run.sh
+
 # PostgreSQL's own regression tests, through Sluice as directly.
 regress: all
 	@REGRESS=postgresql tests/regress/run.sh

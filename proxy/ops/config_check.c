@@ -195,7 +195,7 @@ static bool some_listen_asks_certificate(const struct config *config)
 {
     for (size_t i = 0; i < config->n_listen; i++)
         if (config->listen[i].tls.client_ca) return true;
-    return false;
+    return config->admin.tls.client_ca != NULL;
 }
 
 static bool some_listen_is_near(const struct config *config)

@@ -13,6 +13,7 @@ lint=(clang-format clang clang-tidy cppcheck shellcheck binutils git)
 bench=(pgbouncer strace util-linux)
 package=(debhelper dpkg-dev fakeroot lintian)
 odbc=(odbc-postgresql unixodbc)
+metrics=(prometheus) # promtool, for the metrics' form
 browser=(chromium fonts-dejavu-core nodejs npm)
 drivers=(python3-venv default-jdk-headless maven odbc-postgresql unixodbc golang-go nodejs)
 
