@@ -106,12 +106,25 @@ static enum aws_found place_web_identity(struct aws_run *run, struct aws_credent
     return aws_from_web_identity(run, run->settings->profile, environment, out);
 }
 
-static enum aws_found place_profile(struct aws_run *run, struct aws_credentials *out)
+static enum aws_found from_profile(struct aws_run *run, bool by_sso, struct aws_credentials *out)
 {
     struct aws_role_plan plan = { 0 };
     if (!aws_role_plan_make(run->settings->profiles, run->settings->profile, &plan, run->err))
         return aws_broken_as_said(run);
+    if (by_sso != (plan.base == AWS_BASE_SSO))
+        return aws_not_here(run, by_sso ? "the profile does not log in by SSO"
+                                        : "the profile logs in by SSO");
     return from_base(run, &plan, out);
+}
+
+static enum aws_found place_sso(struct aws_run *run, struct aws_credentials *out)
+{
+    return from_profile(run, true, out);
+}
+
+static enum aws_found place_profile(struct aws_run *run, struct aws_credentials *out)
+{
+    return from_profile(run, false, out);
 }
 
 static const struct {
@@ -119,8 +132,9 @@ static const struct {
     enum aws_found (*look)(struct aws_run *run, struct aws_credentials *out);
 } places[] = {
     { "environment", place_environment },   { "profile role", place_roles },
-    { "web identity", place_web_identity }, { "profile", place_profile },
-    { "container", aws_from_container },    { "EC2 metadata", aws_from_metadata },
+    { "web identity", place_web_identity }, { "SSO", place_sso },
+    { "profile", place_profile },           { "container", aws_from_container },
+    { "EC2 metadata", aws_from_metadata },
 };
 
 enum { PLACE_COUNT = sizeof places / sizeof *places };

@@ -9,7 +9,8 @@
  *      environment
  *      the profile's role    over keys, SSO, a process, a web identity, a credential_source, roles
  *      web identity          environment, or profile
- *      the profile itself    SSO, keys, process
+ *      SSO                   the profile's
+ *      the profile itself    keys, process
  *      container             ECS, EKS pod identity
  *      EC2 metadata          version 2 only
  *   then, on top: aws.assume_role_arn of our configuration, or AWS_ASSUME_ROLE_ARN

@@ -280,13 +280,15 @@ static void on_loaded(void *owner, bool ok)
 bool aws_secrets_load(struct config *config, struct problems *problems)
 {
     uv_loop_t loop;
+    uv_async_t alive; /* the wheel alone keeps no loop running */
     struct loading loading = { 0 };
     if (!aws_secrets_needed(config)) return true;
     if (uv_loop_init(&loop) != 0) {
         problem_error(problems, 0, "no event loop for fetching secrets");
         return false;
     }
-    struct http *http = aws_client_open(&loop);
+    bool is_alive = uv_async_init(&loop, &alive, NULL) == 0;
+    struct http *http = is_alive ? aws_client_open(&loop) : NULL;
     struct aws_secrets *s = http ? aws_secrets_open(&loop, http) : NULL;
     if (s) {
         aws_secrets_fetch(s, config, problems, on_loaded, &loading);
@@ -296,6 +298,7 @@ bool aws_secrets_load(struct config *config, struct problems *problems)
     }
     aws_secrets_close(s);
     http_close(http);
+    if (is_alive) uv_close((uv_handle_t *)&alive, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     aws_secrets_free(s);
     uv_loop_close(&loop);

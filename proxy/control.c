@@ -620,23 +620,13 @@ static void widen_thread_pool(void)
     setenv("UV_THREADPOOL_SIZE", "16", 0);
 }
 
-/* Before there are threads. Problems of the file are the realm's to tell. */
-static void export_environment(const struct config *config)
-{
-    struct problems ignored = { 0 };
-    struct env_file *env = config->env_file ? env_file_load(config->env_file, &ignored) : NULL;
-    env_file_export(env);
-    env_file_free(env);
-    problems_fini(&ignored);
-}
-
 int control_run(struct config *config, struct log *log)
 {
     struct control c = { .log = log, .shared = shared_new() };
     struct problems problems = { 0 };
     widen_thread_pool();
     if (c.shared) c.shared->audit = audit_new(log);
-    export_environment(config);
+    env_file_export_from(config->env_file);
     bool ready = c.shared && c.shared->audit && aws_secrets_load(config, &problems);
     if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);
     struct route_force *routes = c.realm ? route_force_load(config, NULL, &problems) : NULL;

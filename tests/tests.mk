@@ -13,7 +13,7 @@ product := $(call archives,proxy routing auth protocol)
 # ---- integration tests: tests/integration/test_X.c, cmocka and libpq against real servers ---------
 INTEGRATION_TESTS := $(patsubst tests/integration/%.c,$(BUILD)/integration/%,$(wildcard tests/integration/test_*.c))
 # Programs that tests start: doubles and disturbers.
-TEST_TOOLS        := $(BUILD)/tools/redshift $(BUILD)/tools/faultproxy
+TEST_TOOLS        := $(BUILD)/tools/redshift $(BUILD)/tools/faultproxy $(BUILD)/tools/aws
 support_objects   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
 libpq_include     := $(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
 
@@ -34,7 +34,7 @@ $(BUILD)/tools/%: tests/fake/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lssl -lcrypto
 
-# The AWS side on a command line, for tests/aws/second_opinion.py (run by hand: it needs PyPI and npm).
+# The AWS side on a command line, for tests/aws/second_opinion.py.
 $(BUILD)/tools/aws: tests/aws/aws.c $(product)
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)

@@ -174,6 +174,15 @@ void env_file_export(const struct env_file *file)
     }
 }
 
+void env_file_export_from(const char *path)
+{
+    struct problems ignored = { 0 };
+    struct env_file *file = path ? env_file_load(path, &ignored) : NULL;
+    env_file_export(file);
+    env_file_free(file);
+    problems_fini(&ignored);
+}
+
 void env_file_free(struct env_file *file)
 {
     if (!file) return;

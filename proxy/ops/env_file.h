@@ -35,6 +35,9 @@ const char *env_file_get(const struct env_file *file, const char *name);
  * threads. NULL is fine. */
 void env_file_export(const struct env_file *file);
 
+/* The same for the file at `path` (NULL is fine), whose problems others tell. */
+void env_file_export_from(const char *path);
+
 void env_file_free(struct env_file *file);
 
 #endif

@@ -254,11 +254,76 @@ quiet_fault GetClusterCredentials
 equals 'and all is well again' IAM:loader "$(ask found)"
 stop_sluice
 
+wait=12s connect_timeout=10s write_config '{ "region": "us-east-1", "profile": "sluice" }'
 start_sluice
 fault AssumeRole throttle
 wants 'STS throttles: who needs a login hears of it' 'Throttling: Rate exceeded' "$(ask found)"
 quiet_fault AssumeRole
 stop_sluice
+
+# ---- what `sluice credentials test` says ---------------------------------------------------------------------
+write_config '{ "region": "us-east-1", "profile": "sluice" }'
+test_credentials() { "$binary" credentials test --json --config "$home/sluice.json" 2>&1 || true; }
+row() { grep -F "\"what\":\"$1" <<<"$said" || true; }
+said=$(test_credentials)
+wants 'credentials test: the identity that the proxy has' 'assumed-role/sluice/sluice-out-test","account":"123456789012","region":"us-east-1"' "$(row chosen)"
+wants 'every secret' '"status":"PASS","what":"clusters.static.credentials.users.s2","said":"secretsmanager:warehouse#password"' "$said"
+wants 'every cluster' '"status":"PASS","what":"clusters.abroad as roamer","said":"IAM:roamer"' "$said"
+wants 'where nothing is configured, it is skipped' '"status":"SKIP","what":"container"' "$said"
+wants 'all in all' '"failed":0' "$said"
+sed -i 's/profile": "sluice"/profile": "bare"/' "$home/sluice.json"
+said=$(test_credentials)
+wants 'keys that may do nothing: who one is' 'user/bare' "$(row chosen)"
+wants 'that they live for ever' 'rotate them' "$(row chosen)"
+wants 'and what to do for each refusal' 'sluice iam-policy' "$(row clusters.named)"
+sed -i 's/profile": "bare"/profile": "nobody"/' "$home/sluice.json"
+said=$(test_credentials)
+wants 'a profile that is not there: which are' 'profiles that are: sluice, base, bare' "$(row chosen)"
+
+# The rest of the methods, each by itself; moto's metadata service, which no proxy may come between.
+moto_auth inf
+sed -i 's/, "profile": "nobody"//' "$home/sluice.json"
+printf '[profile company]\nsso_start_url = https://corp/start\nsso_region = us-east-1\nsso_account_id = 123456789012\nsso_role_name = R\n' >>"$home/.aws/config"
+mkdir -p "$home/.aws/sso/cache"
+cache=$home/.aws/sso/cache/$(printf %s https://corp/start | sha1sum | cut -d' ' -f1).json
+printf '{"startUrl":"https://corp/start","region":"us-east-1","accessToken":"A","expiresAt":"%s"}' 2099-01-01T00:00:00Z >"$cache"
+said=$(AWS_PROFILE=company test_credentials)
+wants 'SSO' '"status":"PASS","what":"SSO"' "$said"
+printf '{"startUrl":"https://corp/start","region":"us-east-1","accessToken":"A","expiresAt":"%s"}' 2020-01-01T00:00:00Z >"$cache"
+said=$(AWS_PROFILE=company test_credentials)
+wants 'SSO that is over: what to run' 'run: aws sso login --profile company' "$(row SSO)"
+said=$(AWS_CONTAINER_CREDENTIALS_FULL_URI="$AWS_ENDPOINT_URL/container" test_credentials)
+wants 'a container' '"status":"PASS","what":"container"' "$said"
+said=$(AWS_ENDPOINT_URL=http://localhost:$front_port no_proxy=localhost http_proxy=http://127.0.0.1:1 AWS_EC2_METADATA_DISABLED=false \
+    AWS_EC2_METADATA_SERVICE_ENDPOINT=$MOTO test_credentials)
+wants 'an instance, by its metadata service, past http_proxy' '"status":"PASS","what":"EC2 metadata"' "$said"
+printf 'AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nAWS_SECRET_ACCESS_KEY=from-the-env-file\n' >"$home/sluice.env"
+chmod 644 "$home/sluice.env"
+sed -i 's/"workers": 2,/"workers": 2, "env_file": "sluice.env",/' "$home/sluice.json"
+said=$(test_credentials)
+wants 'keys in env_file' '"status":"PASS","what":"environment"' "$said"
+wants 'others can read it: check warns' 'everybody may read it' "$(check)"
+
+# ---- real host names, through a proxy, whose certificates only AWS_CA_BUNDLE vouches for -----------------------
+free_port proxy_port
+start moto_proxy "$venv/bin/moto_proxy" -H 127.0.0.1 -p "$proxy_port"
+wait_port "$proxy_port" "$started" || die 'moto_proxy did not start'
+bundle=$(echo "$venv"/lib/python3*/site-packages/moto/moto_proxy/ca.crt)
+through() { # COMMAND...
+    env -u AWS_ENDPOINT_URL https_proxy="http://127.0.0.1:$proxy_port" AWS_CA_BUNDLE="$bundle" AWS_REGION=us-east-1 \
+        AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=x "$@"
+}
+through "$venv/bin/python" - <<'PY'
+import boto3
+boto3.client("redshift", region_name="us-east-1").create_cluster(
+    ClusterIdentifier="c1", NodeType="ra3.large", MasterUsername="admin", MasterUserPassword="Passw0rd!", DBName="dev")
+PY
+wants 'through https_proxy, redshift.us-east-1.amazonaws.com' '"status":"PASS","what":"clusters.found as loader","said":"IAM:loader"' \
+    "$(through "$binary" credentials test --json --config "$home/sluice.json" || true)"
+wants 'without AWS_CA_BUNDLE its certificate is not believed' 'TLS' \
+    "$(through env -u AWS_CA_BUNDLE "$binary" credentials test --json --config "$home/sluice.json" | grep '"chosen"' || true)"
+wants 'no_proxy is heard' 'resolve' \
+    "$(through env no_proxy=.amazonaws.com "$binary" credentials test --json --config "$home/sluice.json" | grep '"chosen"' || true)"
 
 # ---- secrets ---------------------------------------------------------------------------------------------
 while read -r word; do

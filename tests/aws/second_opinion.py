@@ -2,14 +2,15 @@
 """second_opinion.py: what do AWS's own SDKs say to the same questions?
 
   make build/sluice build/tools/aws && tests/aws/second_opinion.py
+  SHORT=1 tests/aws/second_opinion.py      without npm, fewer signatures, TAP: as `make test` runs it
 
-Run by hand: it installs botocore (PyPI) under build/venv and the JavaScript signer (npm) under
-build/node. Three comparisons: signatures of random requests, in headers and in the query; login
+Installs botocore (PyPI) under build/venv and the JavaScript signer (npm) under build/node. Three comparisons: signatures of random requests, in headers and in the query; login
 tokens minted by `sluice token` and by the two helpers in deploy/lambda, judged by botocore's signer;
 and the credential chain: same HOME and environment, same keys, and the same requests on the wire, to a
 server of this script's own that checks every signature with botocore's code.
 """
 import base64
+import hashlib
 import json
 import os
 import pathlib
@@ -23,8 +24,10 @@ from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-VENV, NODE, TOOL = ROOT / "build/venv", ROOT / "build/node", ROOT / "build/tools/aws"
-PORT = int(os.environ.get("PORT", "21600"))
+SHORT = bool(os.environ.get("SHORT"))
+BUILD = ROOT / os.environ.get("SLUICE_BUILD", "build")
+VENV, NODE, TOOL = ROOT / ("build/moto" if SHORT else "build/venv"), ROOT / "build/node", BUILD / "tools/aws"
+PORT = 0  # of the server that plays AWS, once it runs
 KEYS = {"id": "ASIAIOSFODNN7EXAMPLE", "secret": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "token": "to+k/en=="}
 SERVER_ID = "sluice/123456789012/eu-west-1/prod"
 
@@ -33,7 +36,7 @@ def prepare():
     if not (VENV / "bin/python").exists():
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
         subprocess.run([VENV / "bin/pip", "-q", "install", "boto3"], check=True)
-    if not (NODE / "node_modules/@smithy/signature-v4").exists():
+    if not SHORT and not (NODE / "node_modules/@smithy/signature-v4").exists():
         NODE.mkdir(parents=True, exist_ok=True)
         subprocess.run(["npm", "init", "-y"], cwd=NODE, check=True, stdout=subprocess.DEVNULL)
         packages = ["@smithy/signature-v4", "@smithy/protocol-http", "@aws-crypto/sha256-js", "@aws-sdk/credential-providers"]
@@ -75,7 +78,7 @@ def random_request(rng):
     return rng.choice(["GET", "POST"]), path, query, headers, word(40)
 
 
-def compare_signatures(count=300):
+def compare_signatures(count=40 if SHORT else 300):
     rng, date, good = random.Random(7), "20261121T020241Z", 0
     for _ in range(count):
         method, path, query, headers, body = random_request(rng)
@@ -94,7 +97,7 @@ def compare_signatures(count=300):
             request = AWSRequest(method, url, headers={**headers, "X-Amz-Date": date}, data=body.encode())
             ok = ours.endswith("Signature=" + signature_of(SigV4Auth, request, credentials, "sts", "us-east-1", date))
         good += check(f"{method} {path}?{query}", ok, ours)
-    print(f"signatures: {good} of {count} as botocore signs")
+    print(f"{'ok - ' if SHORT and good == count else ''}signatures: {good} of {count} as botocore signs")
 
 
 # ---- tokens --------------------------------------------------------------------------------------
@@ -126,9 +129,11 @@ def judge_token(who, token):
 def compare_tokens():
     env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AWS_ACCESS_KEY_ID": KEYS["id"], "AWS_SECRET_ACCESS_KEY": KEYS["secret"],
            "AWS_SESSION_TOKEN": KEYS["token"], "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
-    (NODE / "sluice_token.mjs").write_text((ROOT / "deploy/lambda/sluice_token.mjs").read_text())
-    for who, command in {
-        "sluice token": [ROOT / "build/sluice", "token", "--server-id", SERVER_ID],
+    makers = {"sluice token": [BUILD / "sluice", "token", "--server-id", SERVER_ID]}
+    if not SHORT:
+        (NODE / "sluice_token.mjs").write_text((ROOT / "deploy/lambda/sluice_token.mjs").read_text())
+    for who, command in makers.items() if SHORT else {
+        **makers,
         "sluice_token.py": [sys.executable, ROOT / "deploy/lambda/sluice_token.py", SERVER_ID, "eu-west-1"],
         "sluice_token.mjs": ["node", NODE / "sluice_token.mjs", SERVER_ID, "eu-west-1"],
     }.items():
@@ -139,7 +144,7 @@ def compare_tokens():
 
 # ---- the chain -----------------------------------------------------------------------------------
 
-SECRETS = {"CK": "CS", "EK": "ES", "SK": "SS", "IK": "IS"}  # every key id whose secret the server knows; grows with each role
+SECRETS = {"PK": "PS", "CK": "CS", "EK": "ES", "SK": "SS", "IK": "IS"}  # every key id whose secret the server knows; grows with each role
 
 
 class World(BaseHTTPRequestHandler):
@@ -224,6 +229,8 @@ SSO = "[profile d]\nsso_session=corp\nsso_account_id=123456789012\nsso_role_name
 CACHE = ".aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json"
 SSO_FILE = {"startUrl": "https://corp/start", "region": "eu-west-1", "accessToken": "OLD", "clientId": "CI", "clientSecret": "CS",
             "registrationExpiresAt": at(100000), "refreshToken": "RT"}
+OLD_SSO = "[profile e]\nsso_account_id=123456789012\nsso_role_name=R\nsso_region=eu-west-1\nsso_start_url=https://corp/start\n"
+OLD_CACHE = ".aws/sso/cache/" + hashlib.sha1(b"https://corp/start").hexdigest() + ".json"
 PROCESS = 'credential_process = sh -c "echo \'{\\"Version\\":1,\\"AccessKeyId\\":\\"PK\\",\\"SecretAccessKey\\":\\"PS\\"}\'"\n'
 
 # name: (environment, files under HOME)
@@ -249,6 +256,14 @@ WORLDS = {
     "web identity in a profile": ({}, {".aws/config": "[default]\n" + ROLE.format("W") + "web_identity_token_file={home}/jwt\n", "jwt": "e.y.J"}),
     "SSO": ({"AWS_PROFILE": "d"}, {".aws/config": SSO, CACHE: json.dumps({**SSO_FILE, "expiresAt": at(100)})}),
     "SSO refreshed": ({"AWS_PROFILE": "d"}, {".aws/config": SSO, CACHE: json.dumps({**SSO_FILE, "expiresAt": at(5)})}),
+    "SSO, the older form": ({"AWS_PROFILE": "e"}, {".aws/config": OLD_SSO, OLD_CACHE: json.dumps({k: SSO_FILE[k] for k in ("startUrl", "region", "accessToken")} | {"expiresAt": at(100)})}),
+    "SSO, the older form, expired": ({"AWS_PROFILE": "e"}, {".aws/config": OLD_SSO, OLD_CACHE: json.dumps({**SSO_FILE, "expiresAt": at(-5)})}),
+    "role from a container": ({"AWS_PROFILE": "a", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:{port}/container"},
+                              {".aws/config": "[profile a]\n" + ROLE.format("A") + "credential_source=EcsContainer\n"}),
+    "role from variables": ({"AWS_PROFILE": "a", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+                            {".aws/config": "[profile a]\n" + ROLE.format("A") + "credential_source=Environment\n"}),
+    "container token in a file": ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:{port}/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "{home}/t"}, {"t": "from a file"}),
+    "role over a process": ({"AWS_PROFILE": "a"}, {".aws/config": "[profile a]\n" + ROLE.format("A") + "source_profile=p\n[profile p]\n" + PROCESS}),
     "SSO expired, no refresh token": ({"AWS_PROFILE": "d"}, {".aws/config": SSO, CACHE: json.dumps({k: v for k, v in SSO_FILE.items() if k != "refreshToken"} | {"expiresAt": at(-5)})}),
     "SSO, never logged in": ({"AWS_PROFILE": "d"}, {".aws/config": SSO}),
     "process": ({}, {".aws/config": "[default]\n" + PROCESS}),
@@ -286,7 +301,9 @@ def run_world(command, env, files):
 
 
 def compare_chains():
-    server = ThreadingHTTPServer(("127.0.0.1", PORT), World)
+    global PORT
+    server = ThreadingHTTPServer(("127.0.0.1", 0), World)
+    PORT = server.server_address[1]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     same = 0
     for name, (env, files) in WORLDS.items():
@@ -297,6 +314,8 @@ def compare_chains():
         if "error" not in theirs:  # how often one tries before giving up is a matter of taste
             ok &= check(f"chain: {name}: requests", our_requests == their_requests, f"\n  ours   {our_requests}\n  theirs {their_requests}")
         same += ok
+        if ok and SHORT:
+            print(f"ok - as botocore: {name}")
     print(f"chains: {same} of {len(WORLDS)} as botocore finds them")
     server.shutdown()
 

@@ -696,9 +696,9 @@ static void stale_metadata_keys_go_on_working(void **state)
 static void one_place_alone(void **state)
 {
     (void)state;
-    struct world w = { .vars = { "AWS_ACCESS_KEY_ID=AK", "AWS_SECRET_ACCESS_KEY=SK" }, .only = 5 };
-    assert_string_equal(aws_chain_place(4), "container");
-    assert_null(aws_chain_place(6));
+    struct world w = { .vars = { "AWS_ACCESS_KEY_ID=AK", "AWS_SECRET_ACCESS_KEY=SK" }, .only = 6 };
+    assert_string_equal(aws_chain_place(5), "container");
+    assert_null(aws_chain_place(7));
     expect_error(&w, "no AWS credentials found");
     assert_int_equal(w.exchanged, 0);
     world_end(&w);
