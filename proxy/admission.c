@@ -1,6 +1,7 @@
 #include "proxy/admission.h"
 
 #include "auth/access.h"
+#include "protocol/startup.h"
 #include "proxy/io/tls.h"
 #include "proxy/realm.h"
 
@@ -62,4 +63,26 @@ bool admission_allows(struct client *c, struct slice user, struct err *err)
     err_set(err, ERR_ACCESS_DENIED, "connection not allowed from this address for this user");
     err_hint(err, "ask your administrator for an \"access\" rule");
     return false;
+}
+
+/* Drivers that would answer code 14 say so: they have a token, of some type, of some provider. */
+bool admission_has_idp_token(struct slice parameters)
+{
+    return startup_get(parameters, "idp_type").len || startup_get(parameters, "token_type").len;
+}
+
+void admission_circumstances(struct client *c, struct slice parameters,
+                             struct slice names[ADMISSION_NAMES], struct auth_circumstances *how)
+{
+    *how = (struct auth_circumstances){
+        .redshift_driver =
+            auth_is_redshift_driver(startup_get(parameters, "driver_version"),
+                                    startup_get(parameters, "client_protocol_version").at != NULL),
+        .tls = stream_tls(&c->stream) != NULL,
+        .loopback = address_is_loopback(&c->address),
+        .unix_socket = c->address.family == ADDRESS_UNIX,
+        .has_idp_token = admission_has_idp_token(parameters),
+        .certificate_names = names,
+        .certificate_name_count = admission_certificate_names(c, names),
+    };
 }

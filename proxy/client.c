@@ -21,6 +21,7 @@
 enum {
     LINGER_MS = 2000,                               /* for a goodbye to be read */
     LOGIN_MESSAGE_MAX = 16 * 1024 + MESSAGE_HEADER, /* an IAM token is the largest proof */
+    LOGIN_WORTH_WORDS = 1024 * 1024,                /* a longer one is no token, but garbage */
     LOGIN_HELD_MAX = 64 * 1024,
 };
 
@@ -466,28 +467,12 @@ void client_proven(struct client *c)
 
 void client_disproven(struct client *c) { login_failed(c); }
 
-/* Drivers that would answer code 14 say so: they have a token, of some type, of some provider. */
-static bool has_idp_token(struct slice parameters)
-{
-    return startup_get(parameters, "idp_type").len || startup_get(parameters, "token_type").len;
-}
-
 static struct verify *new_verify(struct client *c)
 {
     struct slice names[ADMISSION_NAMES];
-    struct slice parameters = c->login->parameters;
+    struct auth_circumstances how;
     struct tls *tls = stream_tls(&c->stream);
-    struct auth_circumstances how = {
-        .redshift_driver =
-            auth_is_redshift_driver(startup_get(parameters, "driver_version"),
-                                    startup_get(parameters, "client_protocol_version").at != NULL),
-        .tls = tls != NULL,
-        .loopback = address_is_loopback(&c->address),
-        .unix_socket = c->address.family == ADDRESS_UNIX,
-        .has_idp_token = has_idp_token(parameters),
-        .certificate_names = names,
-        .certificate_name_count = admission_certificate_names(c, names),
-    };
+    admission_circumstances(c, c->login->parameters, names, &how);
     const struct user *stranger = users_stranger(c->realm->users);
     struct auth_choice choice =
         auth_choose(users_find(c->realm->users, c->login->user_name), stranger, &how);
@@ -627,7 +612,8 @@ static void do_log_in(struct client *c, void *arg)
     l->parameters = slice_after(buf_slice(&l->startup), 8);
     l->user_name = startup_get(l->parameters, "user");
     /* Whoever has a token may leave it to the warehouse to say who it is. */
-    if (l->user_name.len == 0 && c->realm->config->idp_user && has_idp_token(l->parameters))
+    if (l->user_name.len == 0 && c->realm->config->idp_user &&
+        admission_has_idp_token(l->parameters))
         l->user_name = slice_str(c->realm->config->idp_user);
 
     struct buf out = { 0 };
@@ -705,6 +691,14 @@ static bool take_proof(struct client *c, struct slice *in)
 {
     if (in->len < MESSAGE_HEADER) return false;
     uint32_t size = wire_be32(in->at + 1);
+    if (size >= LOGIN_MESSAGE_MAX && size <= LOGIN_WORTH_WORDS && in->at[0] == 'p') {
+        struct err err;
+        err_set(&err, ERR_LOGIN_FAILED, "the password or token is longer than 16 KiB");
+        err_hint(&err, "a token of AWS credentials has some 2 KiB: sluice token --server-id %s",
+                 c->realm->config->server_id);
+        client_refuse(c, &err);
+        return false;
+    }
     if (size < 4 || size >= LOGIN_MESSAGE_MAX) {
         client_violation(c, "length of a login message");
         return false;

@@ -4,9 +4,8 @@
 #include "auth/base64url.h"
 #include "auth/uri.h"
 #include "auth/web_identity.h"
+#include "unit/jws.h"
 
-#include <openssl/ecdsa.h>
-#include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <stdlib.h>
 
@@ -117,17 +116,6 @@ static const int64_t now_s = 1795226561;
 #define ISSUER   "https://11112222-3333.tokens.sts.global.api.aws"
 #define AUDIENCE "sluice-prod-us-east-1"
 
-static void add_number(struct buf *out, EVP_PKEY *key, const char *name, int bytes)
-{
-    BIGNUM *number = NULL;
-    uint8_t raw[512];
-    assert_int_equal(EVP_PKEY_get_bn_param(key, name, &number), 1);
-    int n = bytes ? bytes : BN_num_bytes(number);
-    assert_int_equal(BN_bn2binpad(number, raw, n), n);
-    base64url_encode(out, slice_of(raw, (size_t)n));
-    BN_free(number);
-}
-
 static struct issuer *issuer_new(void)
 {
     struct issuer *i = calloc(1, sizeof *i);
@@ -136,13 +124,13 @@ static struct issuer *issuer_new(void)
     i->rsa = EVP_RSA_gen(2048);
     i->ec = EVP_EC_gen("P-384");
     buf_add_str(&set, "{\"keys\":[{\"kty\":\"RSA\",\"kid\":\"r\",\"alg\":\"RS256\",\"n\":\"");
-    add_number(&set, i->rsa, "n", 0);
+    jws_add_number(&set, i->rsa, "n", 0);
     buf_add_str(&set, "\",\"e\":\"");
-    add_number(&set, i->rsa, "e", 0);
+    jws_add_number(&set, i->rsa, "e", 0);
     buf_add_str(&set, "\"},{\"kty\":\"EC\",\"kid\":\"e\",\"crv\":\"P-384\",\"x\":\"");
-    add_number(&set, i->ec, "qx", 48);
+    jws_add_number(&set, i->ec, "qx", 48);
     buf_add_str(&set, "\",\"y\":\"");
-    add_number(&set, i->ec, "qy", 48);
+    jws_add_number(&set, i->ec, "qy", 48);
     buf_add_str(&set, "\"}]}");
     i->keys = signature_keys_parse(buf_slice(&set), &err);
     if (!i->keys) fail_msg("%s", err.message);
@@ -158,28 +146,6 @@ static void issuer_free(struct issuer *i)
     EVP_PKEY_free(i->rsa);
     EVP_PKEY_free(i->ec);
     free(i);
-}
-
-static void sign(struct buf *token, EVP_PKEY *key, bool ec)
-{
-    uint8_t signature[512];
-    size_t n = sizeof signature;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    EVP_DigestSignInit(context, NULL, ec ? EVP_sha384() : EVP_sha256(), NULL, key);
-    assert_int_equal(EVP_DigestSign(context, signature, &n, (const uint8_t *)token->at, token->len),
-                     1);
-    EVP_MD_CTX_free(context);
-    if (ec) { /* DER to r and s side by side */
-        const uint8_t *der = signature;
-        ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)n);
-        uint8_t raw[96];
-        BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, 48);
-        BN_bn2binpad(ECDSA_SIG_get0_s(pair), raw + 48, 48);
-        ECDSA_SIG_free(pair);
-        memcpy(signature, raw, n = sizeof raw);
-    }
-    buf_add_str(token, ".");
-    base64url_encode(token, slice_of(signature, n));
 }
 
 static const char *const good_header = "{\"alg\":\"ES384\",\"kid\":\"e\",\"typ\":\"JWT\"}";
@@ -203,7 +169,7 @@ static enum web_identity_verdict verify(const struct issuer *i, const char *head
     base64url_encode(&token, slice_str(header));
     buf_add_str(&token, ".");
     base64url_encode(&token, slice_str(claims));
-    sign(&token, rsa ? i->rsa : i->ec, !rsa);
+    jws_sign(&token, rsa ? i->rsa : i->ec, !rsa);
     assert_int_equal(iam_token_kind_of(buf_slice(&token)), IAM_TOKEN_JWT);
     enum web_identity_verdict verdict =
         web_identity_verify(&i->rules, buf_slice(&token), now_s * 1000, out, &index, refusal);
@@ -324,7 +290,7 @@ static void malformed_tokens(void **state)
     base64url_encode(&token, slice_str(good_header));
     buf_add_str(&token, ".");
     base64url_encode(&token, slice_str(GOOD_CLAIMS));
-    sign(&token, i->ec, true);
+    jws_sign(&token, i->ec, true);
     for (uint32_t n = 0; n < token.len; n++) /* every cut */
         assert_int_equal(web_identity_verify(&i->rules, slice_of(token.at, n), now_s * 1000, &who,
                                              &index, &refusal),
