@@ -15,6 +15,7 @@
 #include "proxy/realm.h"
 #include "proxy/route_explain.h"
 #include "proxy/route_force.h"
+#include "proxy/route_keeper.h"
 #include "proxy/route_show.h"
 #include "proxy/shared.h"
 #include "proxy/worker.h"
@@ -50,6 +51,7 @@ struct control {
     struct http_admin admin; /* health, metrics, the dashboard */
     struct realm *realm;
     struct route_force *routes, *shadow;
+    struct route_keeper *keeper;
     uint64_t route_serial; /* of the last table in force */
     struct route_shadow_counts shadow_began;
     struct log *log;
@@ -211,6 +213,7 @@ static void put_in_force(struct control *c, struct realm *realm, struct route_fo
     apply_log_settings(c);
     audit_open(c->shared->audit, &realm->config->audit);
     iam_door_prepare(c->shared->iam_door, realm);
+    route_keeper_reload(c->keeper);
     warn_of_the_world(c);
     log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", realm->config->name),
               LOG_U64("generation", realm->generation), LOG_END);
@@ -461,6 +464,7 @@ static void on_all_gone(uv_async_t *async)
     drop_reloads(c);
     creds_close(c->shared->creds);
     iam_door_close(c->shared->iam_door);
+    route_keeper_close(c->keeper);
     http_close(c->http);
 }
 
@@ -473,7 +477,8 @@ static bool start_aws(struct control *c)
     c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed, &c->shared->metrics);
     c->shared->iam_door = iam_door_open(&c->loop, c->http, c->log, c->shared->seed);
     if (c->shared->iam_door) iam_door_prepare(c->shared->iam_door, c->realm);
-    return c->shared->creds && c->shared->iam_door;
+    c->keeper = route_keeper_open(&c->loop, c->http, c->log, c->shared->audit, c);
+    return c->shared->creds && c->shared->iam_door && c->keeper;
 }
 
 /* ---- starting ------------------------------------------------------------------------------- */
@@ -544,6 +549,7 @@ static bool start_http(struct control *c)
     c->overview.home = &c->mailbox;
     c->overview.uv = &c->loop;
     c->overview.realm = c->realm;
+    c->overview.keeper = c->keeper;
     struct http_admin_view view = {
         .overview = &c->overview,
         .log = c->log,
@@ -606,6 +612,7 @@ static int serve(struct control *c)
     join_workers(c->shared);
     overview_free(&c->overview);
     aws_secrets_free(c->secrets);
+    route_keeper_free(c->keeper);
     creds_free(c->shared->creds);
     iam_door_free(c->shared->iam_door);
     uv_loop_close(&c->loop);

@@ -346,7 +346,8 @@ bool guide_login(struct session *s, struct slice version, struct pool_setup *set
         .protocol_version = g->version,
         .settings = realm->config->pool,
     };
-    if (!s->routes->table) return true;
+    if (!s->routes->table)
+        return !realm->config->routes.source || err_set(err, ERR_NO_ROUTES_YET, "");
     bool found = route_decide(s->routes->table, &facts, NULL, &d);
     adopt(s, &d);
     if (!found) return no_route(s, &d, err);

@@ -116,6 +116,18 @@ static void add_notes(const struct overview *o, struct buf *body)
                      config->roles[i].name);
 }
 
+/* Who has no routing table where one is configured serves nobody. */
+static bool check_routes(const struct route_keeper *keeper, struct buf *body)
+{
+    struct route_keeper_state s;
+    route_keeper_state(keeper, &s);
+    bool has_table = !s.is_kept || strcmp(s.from, "nowhere") != 0;
+    if (!has_table) buf_add_str(body, "failing: no routing table yet\n");
+    if (s.cache_is_used && !s.cache_is_up)
+        buf_add_str(body, "note: the cache of routing tables is not connected\n");
+    return has_table;
+}
+
 static void on_ready_known(struct overview_answer *a)
 {
     struct buf body = { 0 }, checks = { 0 };
@@ -125,6 +137,7 @@ static void on_ready_known(struct overview_answer *a)
         buf_add_str(&checks, "failing: draining\n");
     }
     if (!pulse_is_felt(&a->overview->pulse, &checks)) ready = false;
+    if (!check_routes(a->overview->keeper, &checks)) ready = false;
     add_notes(a->overview, &checks);
     buf_add_str(&body, ready ? "ready\n" : "not ready\n");
     buf_add_slice(&body, buf_slice(&checks));

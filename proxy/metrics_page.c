@@ -218,6 +218,32 @@ static void add_credentials(const struct shared *shared, struct buf *out)
     rows_fini(&rows);
 }
 
+/* Where the table in force is from, and what became of what source and cache said. */
+static void add_keeper(const struct route_keeper *keeper, struct buf *out)
+{
+    struct route_keeper_state s;
+    route_keeper_state(keeper, &s);
+    if (!s.is_kept) return;
+    add_gauge(out, READ_routes_generation, s.generation);
+    add_gauge(out, READ_routes_age_seconds, (uint64_t)s.age_s);
+    add_gauge_head(out, READ_routes_from);
+    add_sample(out, READ_routes_from, "from", slice_str(s.from), NULL);
+    buf_add_str(out, "1\n");
+    add_gauge(out, READ_routes_cache_up, s.cache_is_up);
+    add_gauge_head(out, READ_routes_advice_total);
+    for (int a = 0; a <= CACHE_VALIDATE; a++) {
+        add_sample(out, READ_routes_advice_total, "advice",
+                   slice_str(cache_advice_word((enum cache_advice)a)), NULL);
+        buf_addf(out, "%llu\n", (unsigned long long)s.advice[a]);
+    }
+    add_gauge(out, READ_routes_refused_total, s.refused);
+    add_gauge_head(out, READ_routes_failures_total);
+    add_sample(out, READ_routes_failures_total, "at", slice_str("source"), NULL);
+    buf_addf(out, "%llu\n", (unsigned long long)s.source_failures);
+    add_sample(out, READ_routes_failures_total, "at", slice_str("cache"), NULL);
+    buf_addf(out, "%llu\n", (unsigned long long)s.cache_failures);
+}
+
 void metrics_page(const struct overview_answer *a, struct buf *out)
 {
     const struct overview *o = a->overview;
@@ -228,6 +254,7 @@ void metrics_page(const struct overview_answer *a, struct buf *out)
     add_clusters(o->realm, out);
     add_health(o->realm, out);
     add_routes(o->routes, out);
+    add_keeper(o->keeper, out);
     add_certificates(o->realm, out);
     add_credentials(o->shared, out);
     add_diagnosis(&a->diagnosis, out);

@@ -17,6 +17,7 @@
 #include "proxy/history.h"
 #include "proxy/pulse.h"
 #include "proxy/realm.h"
+#include "proxy/route_keeper.h"
 #include "proxy/samples.h"
 
 struct overview {
@@ -35,6 +36,7 @@ struct overview {
     /* Kept up to date by control. */
     struct realm *realm;        /* in force */
     struct route_force *routes; /* likewise */
+    const struct route_keeper *keeper;
     struct history history;
 };
 

@@ -249,6 +249,17 @@ const char *cache_advice_text(enum cache_advice a)
     return texts[a];
 }
 
+const char *cache_advice_word(enum cache_advice a)
+{
+    static const char *const words[] = {
+        [CACHE_KEEP_SAME] = "same",       [CACHE_KEEP_DOUBTED] = "doubted",
+        [CACHE_KEEP_OLDER] = "older",     [CACHE_KEEP_CONFLICT] = "conflict",
+        [CACHE_KEEP_REFUSED] = "refused", [CACHE_FETCH] = "fetch",
+        [CACHE_VALIDATE] = "validate",
+    };
+    return words[a];
+}
+
 static bool same_content(const struct cache_head *a, const struct cache_head *b)
 {
     return a->bytes == b->bytes && memcmp(a->hash, b->hash, sizeof a->hash) == 0;

@@ -109,6 +109,7 @@ enum cache_advice {
 };
 
 const char *cache_advice_text(enum cache_advice a);
+const char *cache_advice_word(enum cache_advice a); /* "older", for a metric's label */
 
 /* Zero-initialised: no table is in force. */
 struct cache {

@@ -48,12 +48,19 @@ void dynamo_describe(struct buf *body, struct slice table)
     buf_add_u8(body, '}');
 }
 
-void dynamo_get_active(struct buf *body, struct slice table)
+static void get_table(struct buf *body, struct slice table, const char *pk)
 {
     begin(body, table);
     buf_add_str(body, ",\"ConsistentRead\":true,\"Key\":{");
-    add_key(body, slice_str("active"), slice_str("table"));
+    add_key(body, slice_str(pk), slice_str("table"));
     buf_add_str(body, "}}");
+}
+
+void dynamo_get_active(struct buf *body, struct slice table) { get_table(body, table, "active"); }
+
+void dynamo_get_candidate(struct buf *body, struct slice table)
+{
+    get_table(body, table, "candidate");
 }
 
 /* The key is JSON already: what LastEvaluatedKey was. */
@@ -132,6 +139,16 @@ static void add_facts(struct buf *body, const struct dynamo_active *a)
     add_string(body, "time", slice_str(a->time));
     add_string(body, "action", slice_str(a->action));
     if (a->note[0]) add_string(body, "note", slice_str(a->note));
+}
+
+void dynamo_put_candidate(struct buf *body, struct slice table, const struct dynamo_active *next)
+{
+    begin(body, table);
+    buf_add_str(body, ",\"Item\":{");
+    add_key(body, slice_str("candidate"), slice_str("table"));
+    add_number(body, "generation", next->generation);
+    add_facts(body, next);
+    buf_add_str(body, "}}");
 }
 
 void dynamo_activate(struct buf *body, struct slice table, uint64_t before,

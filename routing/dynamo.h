@@ -58,6 +58,11 @@ void dynamo_describe(struct buf *body, struct slice table);
 /* GetItem of `active`, strongly consistent. */
 void dynamo_get_active(struct buf *body, struct slice table);
 
+/* A table that waits for somebody to activate it: pk "candidate", sk "table", otherwise like
+ * `active`; its generation is the one that it would have. Read by dynamo_read_active. */
+void dynamo_get_candidate(struct buf *body, struct slice table);
+void dynamo_put_candidate(struct buf *body, struct slice table, const struct dynamo_active *next);
+
 /* Query of all items under `pk`; `start_key`: empty, or what the last page left. Newest first and
  * at most `limit` where that is asked for (limit 0: all). */
 void dynamo_query(struct buf *body, struct slice table, struct slice pk, struct slice start_key,

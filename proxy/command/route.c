@@ -1,4 +1,5 @@
 #include "proxy/command/command.h"
+#include "proxy/command/route_change.h"
 #include "proxy/ops/file.h"
 #include "proxy/route_explain.h"
 #include "proxy/route_world.h"
@@ -147,6 +148,26 @@ static int diff_files(const struct options_route *options, const char *before, c
 
 /* ---- the command ---------------------------------------------------------------------------- */
 
+static bool is_change(struct slice what)
+{
+    return slice_is(what, "publish") || slice_is(what, "activate") || slice_is(what, "rollback") ||
+           slice_is(what, "history");
+}
+
+static int change(const struct options_route *options, int words, char **argv)
+{
+    struct slice what = slice_str(argv[1]);
+    if (!options->config) return command_misused(argv[0], "--config FILE is missing");
+    if (slice_is(what, "publish")) {
+        if (words != 2) return command_misused(argv[0], "one table: publish FILE");
+        return route_publish(options, argv[2]);
+    }
+    if (slice_is(what, "rollback") && words <= 2)
+        return route_rollback(options, words == 2 ? argv[2] : NULL);
+    if (words > 1) return command_misused(argv[0], "%s takes no more words", argv[1]);
+    return slice_is(what, "activate") ? route_activate(options) : route_history(options);
+}
+
 int command_route(int argc, char **argv)
 {
     struct options_route options;
@@ -166,6 +187,9 @@ int command_route(int argc, char **argv)
         if (!options.traffic) return command_misused(argv[0], "--traffic FILE is missing");
         return diff_files(&options, argv[2], argv[3]);
     }
-    return command_misused(argv[0], words ? "unknown: \"%s\"" : "explain or diff?%s",
+    if (is_change(what)) return change(&options, words, argv);
+    return command_misused(argv[0],
+                           words ? "unknown: \"%s\""
+                                 : "explain, diff, publish, activate, rollback or history?%s",
                            words ? argv[1] : "");
 }

@@ -90,7 +90,8 @@ void redis_reply_free(struct redis_reply *r)
     free(r);
 }
 
-static redisReplyObjectFunctions functions = {
+/* hiredis takes a pointer that may be written through, and only reads. */
+static const redisReplyObjectFunctions functions = {
     create_string, create_array, create_integer, create_nil, free_reply,
 };
 
@@ -106,7 +107,7 @@ struct redis_reader *redis_reader_new(uint32_t cap_bytes)
 {
     struct redis_reader *r = calloc(1, sizeof *r);
     if (!r) return NULL;
-    r->reader = redisReaderCreateWithFunctions(&functions);
+    r->reader = redisReaderCreateWithFunctions((redisReplyObjectFunctions *)(uintptr_t)&functions);
     if (!r->reader) {
         free(r);
         return NULL;
