@@ -73,14 +73,13 @@ static bool read_answer(const struct assuming *a, struct slice body, int64_t now
         f[F_KEY].value.len && f[F_SECRET].value.len && f[F_TOKEN].value.len &&
         timestamp_from_iso(buf_slice(&f[F_EXPIRATION].value), &expires_ms);
     if (ok) {
-        aws_credentials_set(out, buf_slice(&f[F_KEY].value), buf_slice(&f[F_SECRET].value),
-                            buf_slice(&f[F_TOKEN].value));
+        ok = aws_credentials_set(out, buf_slice(&f[F_KEY].value), buf_slice(&f[F_SECRET].value),
+                                 buf_slice(&f[F_TOKEN].value));
         out->issued_ms = now_ms;
         out->expires_ms = expires_ms;
         struct slice arn = buf_slice(&f[F_ARN].value);
         if (arn.len > 26 && slice_starts(arn, "arn:aws:sts::"))
             snprintf(out->account, sizeof out->account, "%.12s", arn.at + 13);
-        ok = !out->key_id.failed && !out->secret.failed && !out->token.failed;
     }
     aws_xml_fields_fini(f, F_COUNT);
     return ok;

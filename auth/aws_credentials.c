@@ -4,48 +4,47 @@
 
 void aws_credentials_init(struct aws_credentials *c)
 {
-    *c = (struct aws_credentials){ .key_id.secret = true,
-                                   .secret.secret = true,
-                                   .token.secret = true };
+    *c = (struct aws_credentials){ .key_id.secret = true };
 }
 
 void aws_credentials_fini(struct aws_credentials *c)
 {
     buf_fini(&c->key_id);
-    buf_fini(&c->secret);
-    buf_fini(&c->token);
+    secret_free(c->secret);
+    secret_free(c->token);
     OPENSSL_cleanse(c, sizeof *c);
     aws_credentials_init(c);
 }
 
-void aws_credentials_set(struct aws_credentials *c, struct slice key_id, struct slice secret,
+bool aws_credentials_set(struct aws_credentials *c, struct slice key_id, struct slice secret,
                          struct slice token)
 {
     buf_truncate(&c->key_id, 0);
-    buf_truncate(&c->secret, 0);
-    buf_truncate(&c->token, 0);
+    secret_free(c->secret);
+    secret_free(c->token);
     buf_add_slice(&c->key_id, key_id);
-    buf_add_slice(&c->secret, secret);
-    buf_add_slice(&c->token, token);
+    c->secret = secret_new(secret);
+    c->token = token.len ? secret_new(token) : NULL;
+    return !c->key_id.failed && c->secret && (c->token || token.len == 0);
 }
 
 bool aws_credentials_copy(struct aws_credentials *to, const struct aws_credentials *from)
 {
     aws_credentials_init(to);
-    aws_credentials_set(to, buf_slice(&from->key_id), buf_slice(&from->secret),
-                        buf_slice(&from->token));
+    bool ok = aws_credentials_set(to, buf_slice(&from->key_id), secret_bytes(from->secret),
+                                  secret_bytes(from->token));
     to->issued_ms = from->issued_ms;
     to->expires_ms = from->expires_ms;
     memcpy(to->account, from->account, sizeof to->account);
     memcpy(to->source, from->source, sizeof to->source);
-    return !to->key_id.failed && !to->secret.failed && !to->token.failed;
+    return ok;
 }
 
 struct sigv4_key aws_credentials_key(const struct aws_credentials *c, struct slice region,
                                      struct slice service)
 {
-    return (struct sigv4_key){ buf_slice(&c->key_id), buf_slice(&c->secret), buf_slice(&c->token),
-                               region, service };
+    return (struct sigv4_key){ buf_slice(&c->key_id), secret_bytes(c->secret),
+                               secret_bytes(c->token), region, service };
 }
 
 enum { MINUTE_MS = 60 * 1000 };

@@ -12,22 +12,24 @@
 
 #include "protocol/buf.h"
 
+#include "auth/secret.h"
 #include "auth/sigv4.h"
 
 enum { AWS_SOURCE_BYTES = 192, AWS_ACCOUNT_BYTES = 13 };
 
 struct aws_credentials {
-    struct buf key_id, secret, token; /* token: empty for long-lived keys */
-    int64_t issued_ms, expires_ms;    /* expires_ms 0: never */
-    char account[AWS_ACCOUNT_BYTES];  /* where the source told it; else empty */
-    char source[AWS_SOURCE_BYTES];    /* for humans: "profile ana (~/.aws/credentials)" */
+    struct buf key_id;
+    struct secret *secret, *token;   /* token: NULL for long-lived keys */
+    int64_t issued_ms, expires_ms;   /* expires_ms 0: never */
+    char account[AWS_ACCOUNT_BYTES]; /* where the source told it; else empty */
+    char source[AWS_SOURCE_BYTES];   /* for humans: "profile ana (~/.aws/credentials)" */
 };
 
 void aws_credentials_init(struct aws_credentials *c);
 void aws_credentials_fini(struct aws_credentials *c);
 
-/* Sets the three texts (copied). */
-void aws_credentials_set(struct aws_credentials *c, struct slice key_id, struct slice secret,
+/* Sets the three texts (copied). False when memory ran out. */
+bool aws_credentials_set(struct aws_credentials *c, struct slice key_id, struct slice secret,
                          struct slice token);
 
 /* A copy of its own; false when memory ran out. */

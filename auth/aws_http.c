@@ -51,8 +51,8 @@ static bool add_signature(struct aws_request *r, const struct aws_credentials *c
                           const struct sigv4_signed *signature)
 {
     if (!aws_request_add_header(r, "X-Amz-Date", slice_str(signature->date))) return false;
-    if (credentials->token.len > 0 &&
-        !aws_request_add_header(r, "X-Amz-Security-Token", buf_slice(&credentials->token)))
+    if (credentials->token &&
+        !aws_request_add_header(r, "X-Amz-Security-Token", secret_bytes(credentials->token)))
         return false;
     return aws_request_add_header(r, "Authorization", buf_slice(&signature->authorization));
 }

@@ -170,10 +170,10 @@ bool aws_credentials_from_json(const struct json_value *object, const struct aws
     struct slice secret = text_member(object, names->secret);
     struct slice account = text_member(object, names->account);
     if (key_id.len == 0 || secret.len == 0 || !read_expiry(object, names, out)) return false;
-    aws_credentials_set(out, key_id, secret, text_member(object, names->token));
+    if (!aws_credentials_set(out, key_id, secret, text_member(object, names->token))) return false;
     if (account.len == 12) snprintf(out->account, sizeof out->account, "%.12s", account.at);
     out->issued_ms = now_ms;
-    return !out->secret.failed && !out->token.failed && !out->key_id.failed;
+    return true;
 }
 
 enum aws_found aws_found_until(struct aws_run *run, struct aws_credentials *out)

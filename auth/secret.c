@@ -3,7 +3,6 @@
 #include "auth/hash.h"
 
 #include <openssl/crypto.h>
-#include <stdlib.h>
 
 struct secret {
     size_t len;
@@ -13,7 +12,10 @@ struct secret {
 struct secret *secret_new(struct slice bytes)
 {
     if (bytes.len > SIZE_MAX - sizeof(struct secret)) return NULL;
-    struct secret *s = malloc(sizeof *s + bytes.len);
+    /* OpenSSL's secure heap, where there is one and as long as it has room: no core dump has it,
+     * nothing pages it out. */
+    struct secret *s = OPENSSL_secure_malloc(sizeof *s + bytes.len);
+    if (!s) s = OPENSSL_malloc(sizeof *s + bytes.len);
     if (!s) return NULL;
     s->len = bytes.len;
     if (bytes.len) memcpy(s->bytes, bytes.at, bytes.len);
@@ -23,8 +25,7 @@ struct secret *secret_new(struct slice bytes)
 void secret_free(struct secret *s)
 {
     if (!s) return;
-    OPENSSL_cleanse(s, sizeof *s + s->len);
-    free(s);
+    OPENSSL_secure_clear_free(s, sizeof *s + s->len);
 }
 
 struct slice secret_bytes(const struct secret *s)

@@ -20,9 +20,11 @@
 #include "proxy/shared.h"
 #include "proxy/worker.h"
 
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -627,12 +629,21 @@ static void widen_thread_pool(void)
     setenv("UV_THREADPOOL_SIZE", "16", 0);
 }
 
+/* Keys, passwords and statements are for nobody who finds a core file. */
+static void hide_memory(const struct config *config)
+{
+    enum { HEAP_BYTES = 4 << 20, SMALLEST_BYTES = 32 };
+    if (!config->core_dumps) prctl(PR_SET_DUMPABLE, 0);
+    CRYPTO_secure_malloc_init(HEAP_BYTES, SMALLEST_BYTES);
+}
+
 int control_run(struct config *config, struct log *log)
 {
     struct control c = { .log = log, .shared = shared_new() };
     struct problems problems = { 0 };
     widen_thread_pool();
     if (c.shared) c.shared->audit = audit_new(log);
+    hide_memory(config);
     env_file_export_from(config->env_file);
     bool ready = c.shared && c.shared->audit && aws_secrets_load(config, &problems);
     if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);

@@ -3,8 +3,10 @@
 #include "protocol/buf.h"
 #include "protocol/list.h"
 #include "proxy/io/amazon_roots.h"
+#include "proxy/io/tls_context.h"
 
 #include <curl/curl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,10 +334,19 @@ static void set_trust(struct http_call *c)
         curl_easy_setopt(c->easy, CURLOPT_CAINFO_BLOB, &roots);
 }
 
+static CURLcode forget_plaintext(CURL *easy, void *ssl_ctx, void *arg)
+{
+    (void)easy;
+    (void)arg;
+    tls_forget_plaintext(ssl_ctx);
+    return CURLE_OK;
+}
+
 static bool set_up(struct http_call *c, const struct http_request *request)
 {
     CURL *easy = c->easy;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, c);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, forget_plaintext);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http");
@@ -373,8 +384,26 @@ struct http_call *http_send(struct http *h, const struct http_request *request, 
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+/* What curl has read (keys, passwords) stands in its buffers: wiped when they go. */
+static void wipe_and_free(void *at)
+{
+    if (at) explicit_bzero(at, malloc_usable_size(at));
+    free(at);
+}
+
+static void *move_and_wipe(void *at, size_t bytes)
+{
+    size_t before = at ? malloc_usable_size(at) : 0;
+    if (at && bytes <= before) return at;
+    void *to = malloc(bytes);
+    if (to && at) memcpy(to, at, before);
+    if (to) wipe_and_free(at);
+    return to;
+}
+
 struct http *http_open(uv_loop_t *uv, const char *ca_bundle)
 {
+    curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wipe_and_free, move_and_wipe, strdup, calloc);
     struct http *h = calloc(1, sizeof *h);
     if (!h) return NULL;
     h->uv = uv;

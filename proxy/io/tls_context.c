@@ -384,3 +384,5 @@ struct tls_context *tls_context_client(const struct tls_client_options *options,
     tls_context_unref(c);
     return NULL;
 }
+
+void tls_forget_plaintext(void *ssl_ctx) { SSL_CTX_set_options(ssl_ctx, SSL_OP_CLEANSE_PLAINTEXT); }

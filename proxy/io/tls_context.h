@@ -58,4 +58,8 @@ void tls_context_unref(struct tls_context *c); /* NULL is fine */
 /* When the own certificate expires, Unix seconds; 0: there is none. */
 int64_t tls_context_not_after(const struct tls_context *c);
 
+/* For an SSL_CTX that is somebody else's (curl's): what was read is wiped once it was handed over.
+ */
+void tls_forget_plaintext(void *ssl_ctx);
+
 #endif

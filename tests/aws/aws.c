@@ -181,9 +181,9 @@ static int search(void)
         buf_add_str(&out, "{\"key_id\":");
         json_quote(&out, buf_slice(&c->key_id));
         buf_add_str(&out, ",\"secret\":");
-        json_quote(&out, buf_slice(&c->secret));
+        json_quote(&out, secret_bytes(c->secret));
         buf_add_str(&out, ",\"token\":");
-        json_quote(&out, buf_slice(&c->token));
+        json_quote(&out, secret_bytes(c->token));
         buf_add_str(&out, ",\"source\":");
         json_quote(&out, slice_str(c->source));
         buf_add_str(&out, "}");

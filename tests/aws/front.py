@@ -11,7 +11,7 @@ what moto lacks:
     botocore's signer, as moto does it);
   * an SSO portal and a container's credentials, by botocore's models; no signatures there;
   * faults: POST /-/ {"action": A, "mode": M, "count": N, "seconds": S};
-  * GET /-/calls: how often each action came, and from whom.
+  * GET /-/calls: how often each action came, and from whom; GET /-/secrets: every one given out.
 
 A double of our own: it shows what we believe of AWS, not what AWS does.
 """
@@ -33,7 +33,7 @@ from botocore.credentials import Credentials
 
 PORT, MOTO, DIR, WAREHOUSE, PSQL = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]
 LOCK = threading.Lock()
-CALLS, FAULTS, SECRETS = {}, {}, {}
+CALLS, FAULTS, SECRETS, GIVEN = {}, {}, {}, set()
 LIFE = {"seconds": 0}  # of logins; 0: as moto says
 
 
@@ -162,7 +162,10 @@ class Front(http.server.BaseHTTPRequestHandler):
                 else:
                     FAULTS[ask["action"]] = {"count": 1 << 30, **ask}
         with LOCK:
-            self.answer(200, json.dumps(CALLS), "application/json")
+            if self.path == "/-/secrets":
+                self.answer(200, "\n".join(GIVEN) + "\n", "text/plain")
+            else:
+                self.answer(200, json.dumps(CALLS), "application/json")
 
     def own(self, action, body):
         """What moto has not got; None: it has."""
@@ -185,6 +188,7 @@ class Front(http.server.BaseHTTPRequestHandler):
         return None
 
     def improve(self, action, text):
+        GIVEN.update(re.findall("<(?:DbPassword|SecretAccessKey|SessionToken)>(.*?)</", text))
         if action == "GetClusterCredentials" and "<DbPassword>" in text:
             if LIFE["seconds"]:
                 text = re.sub(r"<Expiration>.*?</Expiration>", f"<Expiration>{iso(LIFE['seconds'])}</Expiration>", text)

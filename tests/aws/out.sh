@@ -155,6 +155,20 @@ equals 'a password from Parameter Store' s1 "$(ask s1)"
 equals 'a password from Secrets Manager, one key of it' s2 "$(ask s2)"
 wants 'the login at the warehouse is one that expires' 'f' "$(admin "select rolvaliduntil is null from pg_roles where rolname = 'IAM:loader'")"
 
+# ---- a memory image of it --------------------------------------------------------------------------------
+curl -sS --noproxy '*' "$AWS_ENDPOINT_URL/-/secrets" >>"$home/secret-words"
+pid=$(pgrep -P "$sluice" sluice || echo "$sluice")
+equals 'no core file would be written of it, nobody may trace it' root "$(stat -c %U "/proc/$pid/environ")"
+if command -v gcore >/dev/null && gcore -o "$kit_dir/core" "$pid" >/dev/null 2>&1; then
+    while read -r word; do
+        ! grep -qaF -- "$word" "$kit_dir/core.$pid" || not_ok 'no secret in a memory image of it' "$word"
+    done <"$home/secret-words"
+    ok 'no secret in a memory image of it'
+    rm -f "$kit_dir/core.$pid"
+else
+    say 'ok - # SKIP no memory image: gcore (gdb) is not here, or may not'
+fi
+
 # ---- a secret changes ------------------------------------------------------------------------------------
 store() { # the new password, at AWS
     "$venv/bin/python" - "$1" <<'PY'
@@ -305,6 +319,7 @@ wants 'keys in env_file' '"status":"PASS","what":"environment"' "$said"
 wants 'others can read it: check warns' 'everybody may read it' "$(check)"
 
 # ---- real host names, through a proxy, whose certificates only AWS_CA_BUNDLE vouches for -----------------------
+proxy_port=''
 free_port proxy_port
 start moto_proxy "$venv/bin/moto_proxy" -H 127.0.0.1 -p "$proxy_port"
 wait_port "$proxy_port" "$started" || die 'moto_proxy did not start'
@@ -326,6 +341,7 @@ wants 'no_proxy is heard' 'resolve' \
     "$(through env no_proxy=.amazonaws.com "$binary" credentials test --json --config "$home/sluice.json" | grep '"chosen"' || true)"
 
 # ---- secrets ---------------------------------------------------------------------------------------------
+curl -sS --noproxy '*' "$AWS_ENDPOINT_URL/-/secrets" >>"$home/secret-words"
 while read -r word; do
     ! grep -qF -- "$word" "$kit_dir/sluice.log" || not_ok 'no secret in the log' "$word"
 done <"$home/secret-words"

@@ -131,8 +131,8 @@ static void expect_keys(struct world *w, const char *key_id, const char *secret,
     if (!search(w)) fail_msg("%s", aws_chain_error(w->chain)->message);
     const struct aws_credentials *c = aws_chain_credentials(w->chain);
     assert_true(slice_is(buf_slice(&c->key_id), key_id));
-    assert_true(slice_is(buf_slice(&c->secret), secret));
-    assert_true(slice_is(buf_slice(&c->token), token));
+    assert_true(slice_is(secret_bytes(c->secret), secret));
+    assert_true(slice_is(secret_bytes(c->token), token));
     for (size_t i = w->exchanged; i < 10; i++)
         if (w->exchanges[i].start) fail_msg("not asked: %s", w->exchanges[i].start);
 }

@@ -1,6 +1,7 @@
 /* secrets, env_file, file: from references to secrets, and what is said when there is none. */
 #include "unit/unit.h"
 
+#include "auth/secret.h"
 #include "proxy/ops/env_file.h"
 #include "proxy/ops/file.h"
 #include "proxy/ops/secrets.h"
@@ -81,6 +82,14 @@ static void secrets_come_from_where_they_are(void **state)
                         "[env:SLUICE_TEST_EMPTY is empty]");
     assert_string_equal(resolve(SECRET_VERIFIER, "sha256|a|b", NULL), "sha256|a|b");
     assert_string_equal(resolve(SECRET_PLAIN, "text", NULL), "text");
+    struct secret_ref fetched = ref_of(SECRET_SSM, "/a");
+    struct buf value = { 0 };
+    struct err err;
+    fetched.fetched = secret_new(slice_str("from AWS"));
+    assert_true(secret_resolve(&fetched, NULL, &value, &err));
+    assert_true(slice_is(buf_slice(&value), "from AWS"));
+    secret_free(fetched.fetched);
+    buf_wipe(&value);
     assert_string_equal(resolve(SECRET_SSM, "/a", NULL), "[ssm:/a must be fetched from AWS first]");
     assert_string_equal(resolve(SECRET_SECRETSMANAGER, "a#b", NULL),
                         "[secretsmanager:a#b must be fetched from AWS first]");
@@ -93,6 +102,27 @@ static void secrets_come_from_where_they_are(void **state)
     assert_string_equal(resolve(SECRET_FILE, "/nonexistent", NULL),
                         "[file:/nonexistent: No such file or directory]");
     assert_string_equal(resolve(SECRET_FILE, "/tmp", NULL), "[file:/tmp: Is a directory]");
+    env_file_free(env);
+    problems_fini(&problems);
+}
+
+static void aws_hears_of_its_own_variables_only(void **state)
+{
+    (void)state;
+    struct problems problems = { 0 };
+    struct env_file *env = env_file_parse(slice_str("AWS_SLUICE_A=file\nAWS_SLUICE_B=first\n"
+                                                    "AWS_SLUICE_B=last\nSLUICE_TEST_C=secret\n"
+                                                    "NO_PROXY=.local\n"),
+                                          &problems);
+    setenv("AWS_SLUICE_A", "environment", 1);
+    unsetenv("NO_PROXY");
+    env_file_export(env);
+    env_file_export(NULL);
+    assert_string_equal(getenv("AWS_SLUICE_A"), "environment");
+    assert_string_equal(getenv("AWS_SLUICE_B"), "last");
+    assert_string_equal(getenv("NO_PROXY"), ".local");
+    assert_null(getenv("SLUICE_TEST_C"));
+    unsetenv("NO_PROXY");
     env_file_free(env);
     problems_fini(&problems);
 }
@@ -233,6 +263,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
     const struct CMUnitTest tests[] = {
         TEST(secrets_come_from_where_they_are),
+        TEST(aws_hears_of_its_own_variables_only),
         TEST(what_was_there_before_stays),
         TEST(a_file_has_its_limit),
         TEST(exposed_files_are_noticed),
