@@ -1,10 +1,10 @@
 #include "proxy/http_admin.h"
 
-#include "protocol/json.h"
 #include "proxy/address.h"
 #include "proxy/console_way.h"
 #include "proxy/dashboard/assets.h"
 #include "proxy/http_api.h"
+#include "proxy/http_reply.h"
 #include "proxy/io/tls.h"
 #include "proxy/metrics_page.h"
 #include "proxy/ops/audit.h"
@@ -13,53 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-/* ---- answers --------------------------------------------------------------------------------- */
-
-static void no_memory(struct http_exchange *x)
-{
-    http_answer(x, 500, NULL, NULL, slice_str("out of memory\n"));
-}
-
-static void answer(struct http_exchange *x, unsigned status, const char *type, const char *header,
-                   struct buf *body)
-{
-    if (body->failed)
-        no_memory(x);
-    else
-        http_answer(x, status, type, header, buf_slice(body));
-    buf_fini(body);
-}
-
-void http_answer_text(struct http_exchange *x, unsigned status, const char *header,
-                      struct buf *body)
-{
-    answer(x, status, NULL, header, body);
-}
-
-void http_answer_json(struct http_exchange *x, unsigned status, const char *header,
-                      struct buf *body)
-{
-    answer(x, status, "application/json", header, body);
-}
-
-static void add_member(struct buf *out, const char *key, const char *value)
-{
-    if (!value[0]) return;
-    buf_addf(out, ",\"%s\":", key);
-    json_quote(out, slice_str(value));
-}
-
-void http_answer_err(struct http_exchange *x, unsigned status, const struct err *err)
-{
-    struct buf out = { 0 };
-    buf_addf(&out, "{\"error\":{\"sqlstate\":\"%s\"", err_sqlstate(err->code));
-    add_member(&out, "message", err->message);
-    add_member(&out, "detail", err->detail);
-    add_member(&out, "hint", err->hint);
-    buf_add_str(&out, "}}\n");
-    http_answer_json(x, status, NULL, &out);
-}
 
 /* ---- /livez, /readyz ------------------------------------------------------------------------- */
 
@@ -149,7 +102,7 @@ static void on_ready_known(struct overview_answer *a)
 
 static void say_ready(const struct admin_request *r)
 {
-    if (!overview_ask(r->admin->view.overview, on_ready_known, r->x, 0)) no_memory(r->x);
+    if (!overview_ask(r->admin->view.overview, on_ready_known, r->x, 0)) http_no_memory(r->x);
 }
 
 /* ---- /metrics, /drain ------------------------------------------------------------------------ */
@@ -158,12 +111,12 @@ static void on_metrics_known(struct overview_answer *a)
 {
     struct buf page = { 0 };
     metrics_page(a, &page);
-    answer(a->owner, 200, METRICS_CONTENT_TYPE, NULL, &page);
+    http_answer_buf(a->owner, 200, METRICS_CONTENT_TYPE, NULL, &page);
 }
 
 static void say_metrics(const struct admin_request *r)
 {
-    if (!overview_ask(r->admin->view.overview, on_metrics_known, r->x, 0)) no_memory(r->x);
+    if (!overview_ask(r->admin->view.overview, on_metrics_known, r->x, 0)) http_no_memory(r->x);
 }
 
 /* What SHUTDOWN WAIT_FOR_CLIENTS needs, and is recorded as. */
@@ -304,7 +257,7 @@ static void identify(const struct admin_request *r)
 {
     struct admin_request *kept = malloc(sizeof *kept);
     if (!kept) {
-        no_memory(r->x);
+        http_no_memory(r->x);
         return;
     }
     *kept = *r;

@@ -55,10 +55,4 @@ struct admin_request {
     struct http_caller who;
 };
 
-void http_answer_text(struct http_exchange *x, unsigned status, const char *header,
-                      struct buf *body); /* frees `body` */
-void http_answer_json(struct http_exchange *x, unsigned status, const char *header,
-                      struct buf *body); /* likewise */
-void http_answer_err(struct http_exchange *x, unsigned status, const struct err *err); /* as JSON */
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "protocol/json.h"
 #include "proxy/console_way.h"
+#include "proxy/http_reply.h"
 #include "proxy/ops/audit.h"
 #include "proxy/shared.h"
 #include "proxy/totals.h"

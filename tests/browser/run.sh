@@ -30,6 +30,7 @@ free_port pg_port
 pg_dir=$kit_dir/pg
 start_postgres "$pg_dir" "$pg_port"
 superuser -c 'create table events (id int)'
+port='' admin_port=''
 free_port port
 free_port admin_port
 "$support/certs.sh" "$kit_dir/certs"
