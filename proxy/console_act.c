@@ -56,7 +56,8 @@ void console_visit_resume(struct worker *w, struct survey_part *part)
         if (p->paused && !worker_is_paused(w, slice_str(p->target.database))) pool_resume(p);
 }
 
-/* ---- RECONNECT, KILL_CLIENT ------------------------------------------------------------------ */
+/* ---- RECONNECT, CANCEL, KILL_CLIENT
+ * ------------------------------------------------------------------ */
 
 void console_visit_reconnect(struct worker *w, struct survey_part *part)
 {
@@ -66,16 +67,31 @@ void console_visit_reconnect(struct worker *w, struct survey_part *part)
         if (is_meant(p, part->survey->text)) pool_reconnect(p);
 }
 
-void console_visit_kill(struct worker *w, struct survey_part *part)
+static struct client *client_with(struct worker *w, uint64_t id)
 {
-    struct err err;
-    err_set(&err, ERR_TERMINATED, "");
     list_each(node, &w->sessions)
     {
         struct client *c = list_item(node, struct client, node);
-        if (c->id != part->survey->number || c->state >= CLIENT_LEAVING) continue;
-        part->number++;
-        client_refuse(c, &err);
-        return;
+        if (c->id == id && c->state < CLIENT_LEAVING) return c;
     }
+    return NULL;
+}
+
+/* One that asks nothing has nothing to be cancelled, as with its own cancel. */
+void console_visit_cancel(struct worker *w, struct survey_part *part)
+{
+    struct client *c = client_with(w, part->survey->number);
+    if (!c) return;
+    part->number++;
+    if (c->state >= CLIENT_READY) session_cancel(session_of(c), NULL);
+}
+
+void console_visit_kill(struct worker *w, struct survey_part *part)
+{
+    struct client *c = client_with(w, part->survey->number);
+    struct err err;
+    if (!c) return;
+    part->number++;
+    err_set(&err, ERR_TERMINATED, "");
+    client_refuse(c, &err);
 }

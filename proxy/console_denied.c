@@ -78,11 +78,16 @@ static void explain(struct rows *r, const struct refusal *one, const struct real
     line(r, "statement", one->kind);
     if (one->index > 1) number_line(r, "its place in the message", one->index);
     line(r, "wanted", one->verb);
-    line(r, "on", one->object);
+    bool by_route = strcmp(one->reason, REFUSAL_BY_ROUTE) == 0;
+    line(r, by_route ? "rule" : "on", one->object);
     line(r, "reason", one->reason);
     line(r, "message", one->why.message);
     line(r, "detail", one->why.detail);
     line(r, "what to do", one->why.hint);
+    if (by_route) {
+        line(r, "what to do", "EXPLAIN ROUTE says which rule decides, and why not another");
+        return;
+    }
     grant_lines(r, realm, one->role);
     snprintf(text, sizeof text, "%016llx", (unsigned long long)one->fingerprint);
     line(r, "fingerprint", text);

@@ -76,6 +76,7 @@ const struct console_way console_ways[ADMIN_COUNT] = {
     [ADMIN_PAUSE] = { .visit = console_visit_pause },
     [ADMIN_RESUME] = { .visit = console_visit_resume },
     [ADMIN_RECONNECT] = { .visit = console_visit_reconnect },
+    [ADMIN_CANCEL] = { .visit = console_visit_cancel },
     [ADMIN_KILL_CLIENT] = { .visit = console_visit_kill },
     [ADMIN_RELOAD] = { .for_control = true, .order = CONTROL_RELOAD },
     [ADMIN_SHUTDOWN] = { .for_control = true, .order = CONTROL_STOP },
@@ -126,8 +127,9 @@ struct survey *console_survey(const struct admin_call *call, const struct shared
 bool console_found(const struct admin_call *call, const struct survey *s, struct err *err)
 {
     enum admin_id id = call->command->id;
-    if ((id != ADMIN_KILL_CLIENT && id != ADMIN_EXPLAIN_DECISION) || survey_sum(s)) return true;
-    if (id == ADMIN_KILL_CLIENT) {
+    bool of_client = id == ADMIN_KILL_CLIENT || id == ADMIN_CANCEL;
+    if ((!of_client && id != ADMIN_EXPLAIN_DECISION) || survey_sum(s)) return true;
+    if (of_client) {
         err_set(err, ERR_INVALID_VALUE, "there is no client %s", call->argument);
         err_hint(err, "ids are in the last column of SHOW CLIENTS");
     } else {

@@ -226,8 +226,8 @@ static enum severity say_rule(const struct diagnosis_facts *f, struct finding *o
     uint64_t all = f->requests > f->denied ? f->requests : f->denied;
     if (!f->denied) return SEVERITY_OK;
     uint64_t percent = f->denied * 100 / all;
-    SAY(out, "Your rule: %s refused in the last minute (%llu%% of all)%s%.*s%s%.*s%s.",
-        count_of(f->denied, "statement was", "statements were").text, (unsigned long long)percent,
+    SAY(out, "Your rule: %s in the last minute (%llu%% of all requests)%s%.*s%s%.*s%s.",
+        count_of(f->denied, "refusal", "refusals").text, (unsigned long long)percent,
         f->refusal.role.len ? "; the last one by role " : "", SLICE_ARG(f->refusal.role),
         f->refusal.reason.len ? " (" : "", SLICE_ARG(f->refusal.reason),
         f->refusal.reason.len ? ")" : "");

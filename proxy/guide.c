@@ -242,13 +242,37 @@ bool guide_detour(struct session *s)
 /* ---- deciding --------------------------------------------------------------------------------
  */
 
+/* For SHOW DENIED and EXPLAIN DECISION; the client is told the id. */
+static void remember_refusal(struct session *s, const struct route_decision *d, struct err *err)
+{
+    char from[ADDRESS_TEXT_MAX], id[24];
+    struct refusal *r = refusals_next(&s->client.env->worker->refusals);
+    if (!r) return;
+    snprintf(id, sizeof id, "d-%llx-%x", (unsigned long long)s->client.id, ++s->decisions);
+    r->at_s = (uint64_t)time(NULL);
+    r->conn = s->client.id;
+    r->reason = REFUSAL_BY_ROUTE;
+    r->kind = s->pool ? "statement" : "login";
+    r->why = *err;
+    refusal_text(r->id, sizeof r->id, slice_str(id));
+    refusal_text(r->user, sizeof r->user, s->client.user->name);
+    refusal_text(r->role, sizeof r->role, s->client.user->role);
+    if (s->pool) refusal_text(r->pool, sizeof r->pool, slice_str(s->pool->key));
+    refusal_text(r->from, sizeof r->from, slice_str(address_text(&s->client.address, from)));
+    refusal_text(r->object, sizeof r->object, d->outcome == ROUTE_DENY ? d->id : slice_str(""));
+    if (!err->detail[0]) err_detail(err, "decision %s", id);
+}
+
 static bool no_route(struct session *s, const struct route_decision *d, struct err *err)
 {
     struct metrics *metrics = &s->client.env->metrics;
     metrics_add(metrics, METRIC_route_none, 1);
-    if (d->outcome == ROUTE_DENY)
-        return err_set(err, ERR_ACCESS_DENIED, "%.*s", (int)(d->deny.len < 200 ? d->deny.len : 200),
-                       d->deny.at);
+    if (d->outcome == ROUTE_DENY) {
+        err_set(err, ERR_ACCESS_DENIED, "%.*s", (int)(d->deny.len < 200 ? d->deny.len : 200),
+                d->deny.at);
+        remember_refusal(s, d, err);
+        return false;
+    }
     if (d->outcome == ROUTE_UNSAFE) {
         metrics_add(metrics, METRIC_route_unsafe, 1);
         log_event(s->client.env->log, LOG_ERROR, "route.unsafe", LOG_U64("conn", s->client.id),
@@ -257,6 +281,7 @@ static bool no_route(struct session *s, const struct route_decision *d, struct e
     }
     err_set(err, ERR_NO_ROUTE, "");
     err_hint(err, "ask your administrator: `sluice route explain` tells why");
+    remember_refusal(s, d, err);
     return false;
 }
 

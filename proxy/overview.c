@@ -66,19 +66,20 @@ void overview_free(struct overview *o) { pulse_free(&o->pulse); }
 
 /* ---- what the diagnosis is made of ----------------------------------------------------------- */
 
-static void add_rates(const struct samples *s, struct diagnosis_facts *f)
+static void add_rates(const struct overview *o, struct diagnosis_facts *f)
 {
+    const struct samples *s = &o->samples;
     uint64_t kept = s->count < SAMPLES_KEPT ? s->count : SAMPLES_KEPT;
-    const struct sample *now = samples_at(s, 0);
+    const struct sample now = sample_now(o->shared, uv_now(o->uv));
     const struct sample *recent = samples_at(s, kept > RECENT_SAMPLES ? RECENT_SAMPLES
                                                 : kept                ? kept - 1
                                                                       : 0);
     const struct sample *oldest = samples_at(s, kept ? kept - 1 : 0);
-    if (!now) return;
-    f->queries = now->queries - recent->queries;
-    f->query_ms = now->query_ms - recent->query_ms;
-    f->requests = now->requests - recent->requests;
-    f->denied = now->denied - recent->denied;
+    if (!recent) return;
+    f->queries = now.queries - recent->queries;
+    f->query_ms = now.query_ms - recent->query_ms;
+    f->requests = now.requests - recent->requests;
+    f->denied = now.denied - recent->denied;
     f->usual_queries = recent->queries - oldest->queries;
     f->usual_query_ms = recent->query_ms - oldest->query_ms;
 }
@@ -128,7 +129,7 @@ static void answer_all(struct overview *o, const struct survey *s)
     a.pools = facts.pools = pools;
     facts.n_pools = a.n_pools;
     if (s) pool_facts_refusal(s, &facts.refusal);
-    add_rates(&o->samples, &facts);
+    add_rates(o, &facts);
     add_the_rest(o, &facts);
     diagnose(&facts, &a.diagnosis);
     /* An answer may lead to the next question, which is not answered from this survey. */

@@ -29,6 +29,9 @@ struct refusal {
     struct err why;              /* as the client was told */
 };
 
+/* The reason when a rule of the routing table refused, or none let it in: `object` is its id. */
+#define REFUSAL_BY_ROUTE "route"
+
 struct refusals {
     struct refusal *ring; /* NULL: none so far */
     uint64_t count;       /* of all that were ever noted */

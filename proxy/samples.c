@@ -31,8 +31,12 @@ static uint64_t busy_us(const struct shared *shared)
 
 void samples_take(struct samples *s, const struct shared *shared, uint64_t now_ms)
 {
-    struct sample *one = &s->ring[s->count++ % SAMPLES_KEPT];
-    *one = (struct sample){
+    s->ring[s->count++ % SAMPLES_KEPT] = sample_now(shared, now_ms);
+}
+
+struct sample sample_now(const struct shared *shared, uint64_t now_ms)
+{
+    return (struct sample){
         .at_ms = now_ms,
         .at_s = (uint64_t)time(NULL),
         .clients = totals_metric(shared, METRIC_clients),
@@ -40,7 +44,7 @@ void samples_take(struct samples *s, const struct shared *shared, uint64_t now_m
         .servers = totals_metric(shared, METRIC_servers),
         .idle = totals_metric(shared, METRIC_servers_idle),
         .requests = totals_metric(shared, METRIC_requests),
-        .denied = totals_metric(shared, METRIC_denied),
+        .denied = totals_metric(shared, METRIC_denied) + totals_metric(shared, METRIC_route_none),
         .logins = totals_metric(shared, METRIC_logins),
         .failed = totals_metric(shared, METRIC_logins_failed),
         .busy_us = busy_us(shared),

@@ -28,6 +28,9 @@ struct samples {
     uint64_t count; /* of all that were ever taken */
 };
 
+/* What they stand at now. */
+struct sample sample_now(const struct shared *shared, uint64_t now_ms);
+
 void samples_take(struct samples *s, const struct shared *shared, uint64_t now_ms);
 
 /* The newest, 0, to the oldest kept; NULL: there is none. */

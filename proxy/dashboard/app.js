@@ -227,6 +227,7 @@ const tables = {
     { title: "Application", value: (r) => r.application_name },
     { title: "State", draw: (td, r) => chip(td, r.state, r.state === "waiting" ? "warn" : r.state === "active" ? "good" : "") },
     { title: "Pinned", value: (r) => r.pinned },
+    { act: "Cancel", when: (r) => mayAct() && r.state !== "idle" && r.pool, run: (r) => cancel(r.id, r.user), label: (r) => "Cancel what client " + r.id + " asks" },
     { act: "Kill", danger: true, when: mayAct, run: (r) => kill(r.id, r.user), label: (r) => "Kill client " + r.id },
   ], (r) => r.id, "No sessions."),
 
@@ -442,7 +443,7 @@ function open(title, body, yes) {
   $("dialog-body").replaceChildren(body);
   $("dialog-yes").hidden = !yes;
   if (yes) setText($("dialog-yes"), yes);
-  setText($("dialog-no"), yes ? "Cancel" : "Close");
+  setText($("dialog-no"), yes ? "No" : "Close");
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
@@ -460,6 +461,8 @@ async function act(text, question, yes) {
 }
 
 const kill = (id, user) => act("KILL_CLIENT " + id, "Close the connection of client " + id + " (" + user + ")?", "Kill");
+
+const cancel = (id, user) => act("CANCEL " + id, "Cancel what client " + id + " (" + user + ") is asking?", "Cancel it");
 
 async function explain(id) {
   let answer;
@@ -500,7 +503,8 @@ function showClients() {
 function showRoutes(answer) {
   if (!routes) {
     const named = (c) => c.replaceAll("_", " ");
-    routes = new Table(host("routes"), answer.columns.map((c) => ({ title: named(c), value: (r) => r[c] })),
+    const isNumber = (c) => answer.rows.some((r) => typeof r[c] === "number");
+    routes = new Table(host("routes"), answer.columns.map((c) => ({ title: named(c), value: (r) => r[c], number: isNumber(c) && c !== "position" })),
       (r) => answer.columns.map((c) => r[c]).slice(0, 2).join("/"), "No rules: every session goes to the first cluster.");
   }
   $("routes").hidden = false;

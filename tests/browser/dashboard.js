@@ -142,6 +142,11 @@ function expect(condition, what) {
     await page.keyboard.press("Escape");
   });
 
+  await test("the routes show what they did", async () => {
+    await page.waitForFunction(() => [...document.querySelectorAll("[data-table=routes] tbody tr")].some((tr) =>
+      tr.textContent.includes("reports") && tr.querySelector("[data-label=hits]").textContent !== "0"), null, PATIENCE);
+  });
+
   await test("the sessions can be searched", async () => {
     await page.fill("#filter", "nightly-report");
     await page.waitForFunction(() => document.querySelectorAll("[data-table=clients] tbody tr").length === 3, null, PATIENCE);
@@ -165,7 +170,7 @@ function expect(condition, what) {
 
   await test("when the statements end, all is well again", async () => {
     for (const h of holders) h.kill();
-    await sentence("Your rule: 1 statement was refused");
+    await sentence("Your rule: 1 refusal in the last minute");
     await page.waitForFunction(() => document.querySelectorAll("[data-table=waiting] tbody tr").length === 0, null, PATIENCE);
   });
 

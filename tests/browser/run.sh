@@ -54,8 +54,15 @@ cat >"$kit_dir/sluice/sluice.json" <<JSON
     "loader": { "insert_only": ["public.events"], "excess_privilege": "warn" } },
   "access": [ { "from": "127.0.0.1/32", "users": ["*"] } ],
   "admin": { "address": "127.0.0.1:$admin_port", "tls": { "certificate": "server.crt", "key": "file:server.key" } },
+  "routes": { "source": "file:routes.json" },
   "log": { "statements": "normalized" },
   "pool": { "mode": "transaction", "size": 3, "wait_timeout": "5m" } }
+JSON
+cat >"$kit_dir/sluice/routes.json" <<JSON
+{ "version": 12, "rules": [
+  { "id": "loads", "when": { "role": "loader" }, "to": "warehouse" },
+  { "id": "reports", "when": { "user": "report", "application": "nightly*" }, "to": "warehouse" },
+  { "id": "default", "to": "warehouse" } ] }
 JSON
 chmod -R a+rX "$kit_dir/sluice"
 hand_over "$kit_dir/sluice"

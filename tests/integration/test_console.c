@@ -312,6 +312,37 @@ static void a_client_is_killed_by_its_id(void **state)
     PQfinish(c);
 }
 
+/* Its statement ends, running or in line; the connection stays. */
+static void a_statement_is_cancelled_by_its_clients_id(void **state)
+{
+    (void)state;
+    PGconn *c = console("ops"), *app = client();
+    char command[64] = "";
+    assert_int_equal(PQsendQuery(app, "select pg_sleep(60)"), 1);
+    PQflush(app);
+    for (int i = 0; i < 200 && !command[0]; i++) {
+        PGresult *r = PQexec(c, "SHOW CLIENTS");
+        for (int row = 0; row < PQntuples(r); row++)
+            if (strcmp(cell(r, row, "user"), "app") == 0 &&
+                strcmp(cell(r, row, "state"), "active") == 0)
+                snprintf(command, sizeof command, "CANCEL %s", cell(r, row, "id"));
+        PQclear(r);
+        kit_sleep_ms(10);
+    }
+    tell(c, command);
+    PGresult *r = PQgetResult(app);
+    assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "57014");
+    PQclear(r);
+    assert_null(PQgetResult(app));
+    tell(c, command); /* nothing to cancel: no error */
+    r = PQexec(app, "select 1");
+    expect_ok(r, PGRES_TUPLES_OK);
+    PQclear(r);
+    expect_refused(c, "CANCEL 424242", "22023", "there is no client");
+    PQfinish(app);
+    PQfinish(c);
+}
+
 /* ---- PAUSE, under load ------------------------------------------------------------------------
  */
 
@@ -581,6 +612,7 @@ int main(void)
         cmocka_unit_test(several_statements_in_one_query),
         cmocka_unit_test(every_act_is_refused_to_a_viewer),
         cmocka_unit_test(a_client_is_killed_by_its_id),
+        cmocka_unit_test(a_statement_is_cancelled_by_its_clients_id),
         cmocka_unit_test(pause_and_resume_under_load),
         cmocka_unit_test(pause_waits_for_transactions),
         cmocka_unit_test(a_broken_configuration_is_told_to_the_caller),

@@ -31,6 +31,7 @@ static const char config[] =
     "    \"tls\": { \"certificate\": \"@dir@/server.crt\", \"key\": "
     "\"file:@dir@/server.key\", \"client_ca\": \"@dir@/ca.crt\", \"mode\": "
     "\"require\" } },\n"
+    "  \"routes\": { \"source\": \"file:routes.json\" },\n"
     "  \"log\": { \"emf\": \"1s\", \"emf_namespace\": \"Ware\\\"house\" },\n"
     "  \"pool\": { \"mode\": \"transaction\", \"size\": 1, \"wait_timeout\": \"30s\" } }\n";
 
@@ -58,6 +59,11 @@ static int start(void **state)
     lend("server.crt");
     lend("server.key");
     lend("ca.crt");
+    kit_file(kit, "routes.json",
+             "{ \"version\": 1, \"rules\": [\n"
+             "  { \"id\": \"no-bots\", \"when\": { \"application\": \"bot*\" }, \"deny\": \"no "
+             "bots\" },\n"
+             "  { \"id\": \"rest\", \"to\": \"pg\" } ] }\n");
     kit_file(kit, "none", "none");
     kit_file(kit, "password", "correct horse");
     port = kit_port(kit);
@@ -414,6 +420,22 @@ static void the_cause_is_named_everywhere(void **state)
     assert_true(has("answer", "pgbouncer_pool_size{database=\"postgres\"} 1"));
 }
 
+static void a_route_that_refuses_is_explained(void **state)
+{
+    char command[80];
+    (void)state;
+    PGconn *c = connect_to(proxy.port, "app", "application_name=bot7");
+    assert_int_equal(PQstatus(c), CONNECTION_BAD);
+    const char *id = strstr(PQerrorMessage(c), "decision d-");
+    assert_non_null(id);
+    snprintf(command, sizeof command, "EXPLAIN DECISION %.*s", (int)strcspn(id + 9, " \n"), id + 9);
+    PQfinish(c);
+    assert_int_equal(ask(eve, command), 200);
+    assert_true(has("answer", "[\"rule\",\"no-bots\"]"));
+    assert_true(has("answer", "[\"reason\",\"route\"]"));
+    expect("", "/readyz", 200, "diagnosis: Your rule: 1 refusal in the last minute");
+}
+
 /* The last line on stdout that begins so, as JSON. */
 static struct json_doc *last_report(const char *begins, const char *contains)
 {
@@ -477,6 +499,7 @@ int main(void)
         cmocka_unit_test(a_flood),
         cmocka_unit_test(the_cause_is_named_everywhere),
         cmocka_unit_test(reports_for_cloudwatch),
+        cmocka_unit_test(a_route_that_refuses_is_explained),
         cmocka_unit_test(guessing),
     };
     return cmocka_run_group_tests(tests, start, stop);

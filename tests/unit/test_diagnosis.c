@@ -126,9 +126,9 @@ static void my_rule(void **state)
     facts.refusal = (struct last_refusal){ slice_str("etl"), slice_str("read"), slice_str("t"), 1 };
     expect_first(
         DIAGNOSIS_RULE, SEVERITY_NOTE,
-        "1 statement was refused in the last minute (1% of all); the last one by role etl (read)");
+        "1 refusal in the last minute (1% of all requests); the last one by role etl (read)");
     facts.denied = 42;
-    expect_first(DIAGNOSIS_RULE, SEVERITY_WARNING, "42 statements were refused");
+    expect_first(DIAGNOSIS_RULE, SEVERITY_WARNING, "42 refusals in");
     /* What keeps everybody waiting comes first; the rule is not forgotten. */
     wait_for(POOL_WHY_POOL_FULL, 12, 4200);
     expect_first(DIAGNOSIS_POOL_FULL, SEVERITY_CRITICAL, "The pool");
@@ -137,7 +137,7 @@ static void my_rule(void **state)
     /* All were refused: no division by nothing. */
     facts.requests = 0;
     diagnose(&facts, &found);
-    assert_non_null(strstr(found.findings[1].sentence, "100% of all"));
+    assert_non_null(strstr(found.findings[1].sentence, "100% of all requests"));
 }
 
 static void operators_and_the_rest(void **state)
