@@ -2,6 +2,7 @@
 
 #include "protocol/frontend.h"
 #include "protocol/startup.h"
+#include "proxy/attribution.h"
 #include "proxy/carry.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
@@ -18,6 +19,17 @@ enum {
 
 /* ---- what is known ---------------------------------------------------------------------------
  */
+
+/* A route's query_group with its words filled in; NULL: no memory. */
+static char *filled_in(const struct session *s, struct slice group)
+{
+    struct buf text = { 0 };
+    attribution_expand(&s->client, group, &text);
+    buf_add_u8(&text, 0);
+    if (!text.failed) return text.at;
+    buf_fini(&text);
+    return NULL;
+}
 
 static struct match_address match_address_of(const struct address *a)
 {
@@ -380,8 +392,10 @@ bool guide_login(struct session *s, struct slice version, struct pool_setup *set
     meet_shadow(s, &facts);
     ask_shadow(s, &facts, NULL, &d);
     free(s->query_group);
-    s->query_group = d.query_group.len ? strndup(d.query_group.at, d.query_group.len) : NULL;
-    if (d.query_group.len && !s->query_group) return err_set(err, ERR_OUT_OF_MEMORY, "");
+    s->query_group = NULL;
+    g->group = d.query_group;
+    if (d.query_group.len && !(s->query_group = filled_in(s, d.query_group)))
+        return err_set(err, ERR_OUT_OF_MEMORY, "");
     setup->db_user = d.db_user;
     setup->database = d.database;
     setup->settings = *route_force_pool(s->routes, d.login_rule);
@@ -522,6 +536,17 @@ static void guide_in_place(struct session *s, const struct route_decision *d)
     if (!here) stay(s);
 }
 
+static bool set_group(struct session *s, struct err *err)
+{
+    if (s->guide->group.len == 0) return carry_group(s, s->guide->group, err);
+    char *group = filled_in(s, s->guide->group);
+    bool ok = group ? carry_group(s, slice_str(group), err) : err_set(err, ERR_OUT_OF_MEMORY, "");
+    free(group);
+    return ok;
+}
+
+bool guide_identified(struct session *s, struct err *err) { return !s->guide || set_group(s, err); }
+
 static bool follow(struct session *s, const struct route_decision *d, struct err *err)
 {
     const struct realm_cluster *to = pick(s, d, NULL);
@@ -556,7 +581,8 @@ static bool begin(struct session *s, const struct slice *text, struct err *err)
     else
         guide_in_place(s, &d);
     statement_fini(&read);
-    return ok && carry_group(s, d.query_group, err);
+    s->guide->group = ok ? d.query_group : (struct slice){ 0 };
+    return ok && set_group(s, err);
 }
 
 /* A table that every cluster has. */

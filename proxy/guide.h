@@ -38,6 +38,7 @@ struct guide {
     uint32_t login_rule, rule;
     const struct slice *clusters; /* into the table */
     uint32_t cluster_count;
+    struct slice group;        /* its query_group as the table has it, likewise */
     struct route_tally *tally; /* of `rule`; NULL: none */
     uint8_t needs;             /* enum route_need: what of its statements is looked at */
     uint8_t shadow_needs;      /* likewise for the candidate table */
@@ -59,6 +60,9 @@ void guide_welcomed(struct session *s, const struct params *params);
 
 /* Whether this server may serve the client after what it was told. */
 bool guide_suits(const struct session *s, const struct server *server);
+
+/* The warehouse has said who the client is: its query_group may have to name somebody else. */
+bool guide_identified(struct session *s, struct err *err);
 
 /* Gives back what the session keeps for its routes. */
 void guide_end(struct session *s);

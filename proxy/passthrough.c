@@ -2,6 +2,7 @@
 
 #include "auth/hash.h"
 #include "protocol/startup.h"
+#include "proxy/guide.h"
 #include "proxy/judge.h"
 #include "proxy/shared.h"
 #include "routing/match.h"
@@ -106,6 +107,7 @@ bool passthrough_admits(struct session *s, const struct params *params, struct e
                            "the token's bearer is \"%.*s\", who may not be this user",
                            name.len < 100 ? (int)name.len : 100, name.at ? name.at : "");
         if (name.len && !client_identify(c, name)) return err_set(err, ERR_OUT_OF_MEMORY, "");
+        if (!guide_identified(s, err)) return false;
     }
     client_proven(c);
     return true;

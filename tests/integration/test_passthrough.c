@@ -18,7 +18,8 @@ struct world {
 /* Database "elsewhere" is at a cluster with credentials of its own, "lake" before tokens. */
 static const char routes[] =
     "{ \"version\": 1, \"rules\": ["
-    "{ \"id\": \"lake\", \"when\": { \"user\": [\"idp_free\", \"idp_bound\"] }, \"to\": \"lake\" },"
+    "{ \"id\": \"lake\", \"when\": { \"user\": [\"idp_free\", \"idp_bound\"] }, \"to\": \"lake\", "
+    "\"query_group\": \"lake {identity} {user} {conn}\" },"
     "{ \"id\": \"own\", \"when\": { \"database\": \"elsewhere\", \"user\": [\"ana\", \"local\"] }, "
     "\"to\": \"own\" },"
     "{ \"id\": \"all\", \"to\": \"warehouse\" } ] }";
@@ -305,6 +306,22 @@ static void a_token_opens_with_or_without_its_nul(void **state)
     assert_true(proxy_log_has(w->kit, &w->proxy, "identity=AWSIDC:ana@example.com", 2000));
 }
 
+/* Redshift's own records name who it was, by what the warehouse said of the token. */
+static void the_query_group_says_who_it_is(void **state)
+{
+    struct world *w = *state;
+    struct raw *r;
+    char text[200] = "";
+    assert_string_equal(token_login(w, &r, "idp_free", "token-of-ana", true), "R K ZI");
+    raw_query(r, "show query_group");
+    for (int type; (type = raw_next(r)) > 0 && type != 'Z';)
+        if (type == 'D' && r->len > 6 && r->len < sizeof text)
+            memcpy(text, r->body + 6, r->len - 6);
+    if (strncmp(text, "lake AWSIDC:ana@example.com idp_free ", 37) != 0) fail_msg("\"%s\"", text);
+    assert_true(atoi(text + 37) > 0);
+    raw_close(r);
+}
+
 static void who_names_no_user_is_the_configured_one(void **state)
 {
     struct world *w = *state;
@@ -396,6 +413,7 @@ int main(void)
         cmocka_unit_test(made_up_passwords_leave_nothing_behind),
         cmocka_unit_test(a_new_password_is_the_warehouses_to_know),
         cmocka_unit_test(a_token_opens_with_or_without_its_nul),
+        cmocka_unit_test(the_query_group_says_who_it_is),
         cmocka_unit_test(who_names_no_user_is_the_configured_one),
         cmocka_unit_test(a_token_that_the_warehouse_does_not_know_opens_nothing),
         cmocka_unit_test(a_restricted_role_is_for_the_expected_bearer),
