@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# in.sh: clients with nothing but an IAM role, end to end, against moto's STS and Redshift and a real PostgreSQL.
+#
+#   psql (sluice token), a Lambda handler (Node, pg, AWS's SDK), Python (boto3)
+#        `-- TLS --> Sluice -- TLS, a login from GetClusterCredentials --> PostgreSQL
+#                      `--> moto: GetCallerIdentity (by presigned.py), GetClusterCredentials
+#
+# Needs PyPI, and npm for the Lambda handler; skips what it cannot have, and says so.
+set -euo pipefail
+# shellcheck source=tests/support/env.sh
+. "$(dirname "$0")/../support/env.sh"
+# shellcheck source=tests/aws/world.sh
+. "$(dirname "$0")/world.sh"
+
+binary=${SLUICE:-$build/sluice}
+modules=$root/build/npm/node_modules
+[ -x "$binary" ] || die "no $binary: run make first"
+ensure_venv
+kit_begin aws-in
+
+moto_port='' sts_port='' warehouse_port='' port=''
+free_port moto_port
+free_port sts_port
+free_port warehouse_port
+free_port port
+start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
+wait_port "$moto_port" "$started" || die 'moto did not start'
+unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
+export AWS_EC2_METADATA_DISABLED=true AWS_REGION=us-east-1 HOME=$kit_dir
+
+# ---- a cluster, and a role whose keys live for an hour: all that the clients have ---------------------------
+AWS_ENDPOINT_URL=http://127.0.0.1:$moto_port "$venv/bin/python" - >"$kit_dir/role.env" <<'PY'
+import boto3
+own = dict(region_name="us-east-1", aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x")
+boto3.client("redshift", **own).create_cluster(
+    ClusterIdentifier="c1", NodeType="ra3.large", MasterUsername="admin", MasterUserPassword="Passw0rd!", DBName="dev")
+keys = boto3.client("sts", **own).assume_role(
+    RoleArn="arn:aws:iam::123456789012:role/loader", RoleSessionName="function")["Credentials"]
+print(f"AWS_ACCESS_KEY_ID={keys['AccessKeyId']} AWS_SECRET_ACCESS_KEY={keys['SecretAccessKey']} "
+      f"AWS_SESSION_TOKEN={keys['SessionToken']}")
+PY
+sed -E 's/AWS_ACCESS_KEY_ID=([^ ]+) AWS_SECRET_ACCESS_KEY=([^ ]+) .*/\1 \2/' "$kit_dir/role.env" >"$kit_dir/secrets"
+start sts "$venv/bin/python" "$root/tests/aws/presigned.py" "$sts_port" "$moto_port" "$kit_dir/secrets"
+wait_port "$sts_port" "$started" || die 'the STS in front of moto did not start'
+
+"$support/certs.sh" "$kit_dir/certs"
+printf '%s\n' 'local all all trust' 'hostssl all "IAM:db_loader" 127.0.0.1/32 trust' >"$kit_dir/hba"
+start_postgres "$kit_dir/warehouse" "$warehouse_port" --hba "$kit_dir/hba" --tls "$kit_dir/certs"
+"$pg_bin/psql" -qX -h "$kit_dir/warehouse" -p "$warehouse_port" -U postgres -d postgres \
+    -c 'create database dev' -c 'create role "IAM:db_loader" login'
+
+home=$kit_dir/sluice
+mkdir -m 700 "$home"
+cp "$kit_dir/certs/server.crt" "$kit_dir/certs/server.key" "$kit_dir/certs/ca.crt" "$home/"
+cat >"$home/sluice.json" <<JSON
+{ "server_id": "sluice-in-test",
+  "listen": [ { "address": "127.0.0.1:$port", "tls": { "certificate": "server.crt", "key": "file:server.key" } } ],
+  "clusters": { "warehouse": { "endpoint": "localhost:$warehouse_port", "ca": "ca.crt",
+      "credentials": { "source": "iam", "cluster_identifier": "c1" } } },
+  "users": { "function": { "auth": ["iam"], "arns": ["arn:aws:iam::123456789012:role/load*"], "role": "all",
+                           "db_user": "db_{role}" } },
+  "roles": { "all": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ] } },
+  "access": [ { "from": ["127.0.0.1"], "users": ["*"] } ],
+  "log": { "level": "debug" } }
+JSON
+hand_over "$home"
+AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=not-a-secret \
+    AWS_ENDPOINT_URL_STS=http://127.0.0.1:$sts_port AWS_ENDPOINT_URL_REDSHIFT=http://127.0.0.1:$moto_port \
+    start sluice "$support/sluice.sh" "$home" "$binary" run --config sluice.json
+sluice=$started
+wait_port "$port" "$sluice" || die "Sluice did not start: $(cat "$kit_dir/sluice.log")"
+
+as_role() { # COMMAND... with the role's keys, and nothing else of AWS
+    # shellcheck disable=SC2046
+    env $(cat "$kit_dir/role.env") "$@"
+}
+psql_says() { # TOKEN
+    PGPASSWORD=$1 "$pg_bin/psql" -qXAt -c 'select current_user' \
+        "host=localhost hostaddr=127.0.0.1 port=$port dbname=dev user=function sslmode=verify-full sslrootcert=$kit_dir/certs/ca.crt" 2>&1 || true
+}
+
+# ---- psql, Python ---------------------------------------------------------------------------------------------
+equals 'psql, by sluice token: the short-lived user of the role' 'IAM:db_loader' \
+    "$(psql_says "$(as_role "$binary" token --server-id sluice-in-test)")"
+sleep 1
+equals 'Python, by the helper on botocore, as on a laptop' 'IAM:db_loader' \
+    "$(psql_says "$(as_role "$venv/bin/python" "$root/deploy/lambda/sluice_token.py" sluice-in-test us-east-1)")"
+wants 'not with a token for another server' 'sluice token --server-id sluice-in-test' \
+    "$(psql_says "$(as_role "$venv/bin/python" "$root/deploy/lambda/sluice_token.py" sluice-elsewhere us-east-1)")"
+
+# ---- a Lambda handler -----------------------------------------------------------------------------------------
+if [ ! -d "$modules/pg" ]; then
+    mkdir -p "$root/build/npm"
+    (cd "$root/build/npm" && npm install --silent --no-audit --no-fund --ignore-scripts pg @aws-sdk/credential-providers \
+        @smithy/signature-v4 @smithy/protocol-http @aws-crypto/sha256-js) >"$kit_dir/npm.log" 2>&1 || true
+fi
+if [ -d "$modules/pg" ]; then
+    mkdir "$kit_dir/function"
+    cp "$root"/deploy/lambda/*.mjs "$kit_dir/function/"
+    ln -s "$modules" "$kit_dir/function/node_modules"
+    sleep 1
+    cat >"$kit_dir/function/invoke.mjs" <<'JS'
+import { handler } from "./handler.mjs";
+for (let i = 0; i < 2; i++) { // the second time as a thawed environment would
+  console.log(JSON.stringify(await handler({ sql: "select current_user::text as who, $1::int as n", values: [i] })));
+  await new Promise((done) => setTimeout(done, 1100));
+}
+JS
+    said=$(as_role env NODE_EXTRA_CA_CERTS="$kit_dir/certs/ca.crt" SLUICE_HOST=localhost SLUICE_PORT="$port" \
+        SLUICE_SERVER_ID=sluice-in-test SLUICE_USER=function node "$kit_dir/function/invoke.mjs" 2>&1 || true)
+    wants 'a Lambda handler, by the helper on the SDK for JavaScript' '[{"who":"IAM:db_loader","n":0}]' "$said"
+    wants 'and again, by a token of its own' '[{"who":"IAM:db_loader","n":1}]' "$said"
+else
+    steps=$((steps + 1))
+    say "ok $steps # SKIP the Lambda handler: pg and the AWS SDK cannot be installed from npm"
+fi
+
+# ---- what is left behind --------------------------------------------------------------------------------------
+wants 'the log names the role' 'identity=arn:aws:iam::123456789012:role/loader' "$(cat "$kit_dir/sluice.log")"
+# shellcheck disable=SC2013
+for word in $(tr ' ' '\n' <"$kit_dir/role.env" | grep -v KEY_ID | cut -d= -f2-) not-a-secret sluice-sts-v1; do
+    ! grep -qF -- "$word" "$kit_dir/sluice.log" || not_ok 'no secret in the log' "$word"
+done
+ok 'no secret, no token in the log'
+stop "$sluice"
+! grep -E 'Sanitizer|runtime error' "$kit_dir/sluice.log" || not_ok 'no sanitizer has anything to say' ''
+for helper in "$root"/deploy/lambda/sluice_token.*; do
+    [ "$(wc -l <"$helper")" -lt 40 ] || not_ok "${helper##*/} is under 40 lines" "$(wc -l <"$helper")"
+done
+ok 'the helpers are under 40 lines each'
+say "1..$steps"
