@@ -56,7 +56,7 @@ static const char *const op_names[OPS] = {
     "setting", "error",          "copy_out", "copy_in",  "big",      "cancel"
 };
 /* How often each, of the sum. */
-static int op_weights[OPS] = { 20, 5, 20, 15, 10, 8, 4, 4, 5, 3, 3, 2, 1 };
+static int op_weights[OPS] = { 20, 5, 20, 15, 25, 8, 4, 4, 5, 3, 3, 1, 1 };
 
 enum kind { ROW, COMMAND, FAILURE, LINES, SENDING, SYNC };
 
@@ -185,7 +185,7 @@ static bool ask_prepared(struct client *c)
 
 static bool ask_pipeline(struct client *c)
 {
-    int depth = 2 + choose(10);
+    int depth = 2 + choose(30);
     if (!PQenterPipelineMode(c->pg)) return false;
     c->in_pipeline = true;
     for (int at = 0; at < depth; at++) {
