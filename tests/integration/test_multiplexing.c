@@ -412,6 +412,122 @@ static void a_client_that_died_waits_for_nothing(void **state)
     PQfinish(b);
 }
 
+/* ---- floods --------------------------------------------------------------------------------- */
+
+/* FLOODS=10 for ten times as much. */
+static int times(int usual)
+{
+    const char *more = getenv("FLOODS");
+    return usual * (more ? atoi(more) : 1);
+}
+
+static void syncs_without_end_are_answered(void **state)
+{
+    struct world *w = *state;
+    PGconn *other = client(&w->one);
+    struct raw *r = raw_open(w->one.port, NULL);
+    static char syncs[5 * 1000];
+    assert_true(raw_login(r, "postgres"));
+    for (int n = 0; n < 1000; n++) memcpy(syncs + n * 5, "S\0\0\0\4", 5);
+    long before = before_rss_kib(&w->one);
+    for (int n = 0; n < times(100); n++) {
+        raw_send(r, syncs, sizeof syncs);
+        for (int at = 0; at < 1000; at++)
+            if (raw_next(r) != 'Z') fail_msg("%d.%d", n, at);
+    }
+    /* With statements between them, so that a server is involved. */
+    for (int n = 0; n < times(20); n++) {
+        raw_parse(r, "", "select 1");
+        raw_send(r, syncs, sizeof syncs);
+        for (int at = 0, type; at < 1000; at += type == 'Z')
+            if ((type = raw_next(r)) != 'Z' && type != '1') fail_msg("%d.%d %c", n, at, type);
+        assert_says(other, "select 1", "1");
+    }
+    assert_in_range(before_rss_kib(&w->one) - before + 1, 0, 16 << 10);
+    raw_close(r);
+    PQfinish(other);
+}
+
+/* All of it is sent before anything is read. */
+static void a_pipeline_of_statements_without_a_sync(void **state)
+{
+    struct world *w = *state;
+    const int depth = times(10000);
+    PGconn *other = client(&w->two);
+    struct raw *r = raw_open(w->two.port, NULL);
+    assert_true(raw_login(r, "postgres"));
+    raw_parse(r, "p", "select 1");
+    for (int n = 0; n < depth; n++) {
+        raw_bind(r, "p");
+        raw_execute(r);
+    }
+    raw_sync(r);
+    int rows = 0;
+    for (int type; (type = raw_next(r)) != 'Z';) {
+        if (type < 0 || type == 'E') fail_msg("%d", type);
+        rows += type == 'D';
+    }
+    assert_int_equal(rows, depth);
+    assert_says(other, "select 1", "1");
+    raw_close(r);
+    PQfinish(other);
+}
+
+static void hear_nothing(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
+
+/* (In a startup packet there is no room for it: test_login.) */
+static void a_name_of_64_kib_is_harmless(void **state)
+{
+    struct world *w = *state;
+    static char sql[70000];
+    PGconn *a = client(&w->two), *b = client(&w->two);
+    int n = snprintf(sql, sizeof sql, "set application_name to '");
+    memset(sql + n, 'n', 65536);
+    strcpy(sql + n + 65536, "'");
+    PQsetNoticeProcessor(a, hear_nothing, NULL);
+    /* Too long to be carried: it pins. */
+    const char *said = before_says(a, sql);
+    assert_true(!strcmp(said, "SET") || !strcmp(said, "54000"));
+    assert_says(b, "select 1", "1");
+    assert_says(a, "select 1", "1");
+    assert_says(b, "show application_name", "");
+    PQfinish(a);
+    assert_says(b, "select 1", "1");
+    PQfinish(b);
+}
+
+/* In the middle of a COPY, of a transaction, of a message: the server is clean or closed. */
+static void who_leaves_in_the_middle_leaves_nothing(void **state)
+{
+    struct world *w = *state;
+    static const char *const begins[] = { "copy t from stdin", "begin; lock table t",
+                                          "begin; insert into t values (7, 'gone')",
+                                          "copy (select generate_series(1, 100000)) to stdout",
+                                          "begin; select 1 / 0" };
+    PGconn *other = client(&w->one);
+    for (size_t at = 0; at < sizeof begins / sizeof *begins; at++)
+        for (int how = 0; how < 3; how++) {
+            struct raw *r = raw_open(w->one.port, NULL);
+            assert_true(raw_login(r, "postgres"));
+            raw_query(r, begins[at]);
+            while (at != 4 && raw_next(r) == 'N') continue;
+            if (at == 0) raw_say(r, 'd', "7\tgone\n", 7);
+            if (how == 2) raw_lie(r, at ? 'Q' : 'd', 5000, "half", 4);
+            if (how)
+                raw_close(r);
+            else
+                raw_abort(r);
+            assert_says(other, "select count(*) from t where s = 'gone'", "0");
+            assert_says(other, "select count(*) from pg_locks where mode = 'AccessExclusiveLock'",
+                        "0");
+        }
+    PQfinish(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +543,10 @@ int main(void)
         cmocka_unit_test(restricted_roles_bring_only_what_they_may_set),
         cmocka_unit_test(a_half_closed_client_hears_the_answer),
         cmocka_unit_test(a_client_that_died_waits_for_nothing),
+        cmocka_unit_test(syncs_without_end_are_answered),
+        cmocka_unit_test(a_pipeline_of_statements_without_a_sync),
+        cmocka_unit_test(a_name_of_64_kib_is_harmless),
+        cmocka_unit_test(who_leaves_in_the_middle_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

@@ -488,6 +488,7 @@ static void a_refusal_fails_the_transaction(void **state)
 /* ---- sessions ----------------------------------------------------------------------------------
  */
 
+/* CVE-2025-12819: a startup search_path was set where the proxy asks questions of its own. */
 static void startup_parameters_do_not_reach_further(void **state)
 {
     struct world *w = *state;

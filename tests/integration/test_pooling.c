@@ -69,6 +69,7 @@ static struct raw *raw_client(struct proxy *p)
 
 /* ---- the leak probe ------------------------------------------------------------------------- */
 
+/* CVE-2018-1058, CVE-2024-10978 among them: a search_path, a role that stayed. */
 static void nothing_of_one_client_is_seen_by_the_next(void **state)
 {
     struct world *w = *state;

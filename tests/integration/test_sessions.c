@@ -382,11 +382,19 @@ static bool cancel(PGconn *c)
     return ok;
 }
 
+/* CANCELS=10000 for long ones. */
+static int rounds(void)
+{
+    const char *wanted = getenv("CANCELS");
+    return wanted ? atoi(wanted) : 250;
+}
+
 static void a_cancel_hits_the_right_query_or_none(void **state)
 {
-    enum { CLIENTS = 4, ROUNDS = 250 };
+    enum { CLIENTS = 4 };
     struct world *w = *state;
     PGconn *c[CLIENTS];
+    const int ROUNDS = rounds();
     int hits = 0, strays = 0;
     for (int at = 0; at < CLIENTS; at++) c[at] = client(w, "");
     for (int round = 0; round < ROUNDS; round++) {
@@ -418,6 +426,49 @@ static void a_cancel_hits_the_right_query_or_none(void **state)
     assert_int_equal(strays, 0);
     assert_in_range(hits, ROUNDS / 4, ROUNDS);
     for (int at = 0; at < CLIENTS; at++) PQfinish(c[at]);
+}
+
+/* Twelve clients on three servers: most cancels aim at queries that stand in line, or at those that
+ * have just got a server, or given it back. */
+static void cancels_of_queued_queries_never_stray(void **state)
+{
+    enum { CLIENTS = 12 };
+    struct world *w = *state;
+    struct proxy p = { 0 };
+    PGconn *c[CLIENTS];
+    int hits = 0;
+    assert_true(
+        before_start(w->kit, &p,
+                     &(struct before){ .server_port = w->pg.port,
+                                       .workers = 2,
+                                       .pool = "{ \"mode\": \"transaction\", "
+                                               "\"size\": 3, \"wait_timeout\": \"60s\" }" }));
+    for (int at = 0; at < CLIENTS; at++) c[at] = connect_to(p.port, "postgres", "");
+    for (int round = 0, left = rounds(); left > 0; round++) {
+        bool aimed[CLIENTS] = { false };
+        for (int at = 0; at < CLIENTS; at++)
+            assert_int_equal(
+                PQsendQuery(c[at], at % 3 ? "select pg_sleep(0.002)" : "select pg_sleep(0.01)"), 1);
+        for (int n = 0; n < 4; n++, left--) {
+            int at = (round * 5 + n * 7) % CLIENTS;
+            aimed[at] = true;
+            assert_true(cancel(c[at]));
+        }
+        for (int at = 0; at < CLIENTS; at++) {
+            PGresult *r;
+            while ((r = PQgetResult(c[at]))) {
+                if (PQresultStatus(r) == PGRES_FATAL_ERROR) {
+                    assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "57014");
+                    assert_true(aimed[at]);
+                    hits++;
+                }
+                PQclear(r);
+            }
+        }
+    }
+    assert_in_range(hits, rounds() / 4, rounds());
+    for (int at = 0; at < CLIENTS; at++) PQfinish(c[at]);
+    assert_true(proxy_stop(w->kit, &p));
 }
 
 static void a_wrong_key_cancels_nothing(void **state)
@@ -532,6 +583,7 @@ int main(void)
         cmocka_unit_test(warm_servers_are_there_before_anybody_asks),
         cmocka_unit_test(a_server_is_handed_on_clean),
         cmocka_unit_test(a_cancel_hits_the_right_query_or_none),
+        cmocka_unit_test(cancels_of_queued_queries_never_stray),
         cmocka_unit_test(a_wrong_key_cancels_nothing),
         cmocka_unit_test(a_queued_query_is_cancelled_without_a_server),
         cmocka_unit_test(clients_that_vanish_leave_nothing_running),

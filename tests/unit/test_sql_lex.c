@@ -1,6 +1,7 @@
 /* sql_lex: tokens as the servers cut them, and a flag wherever two readings part. */
 #include "unit/unit.h"
 
+#include "protocol/sql_effects.h"
 #include "protocol/sql_lex.h"
 
 #include <stdio.h>
@@ -237,6 +238,31 @@ static void names_and_literals_are_unwrapped(void **state)
     assert_false(sql_token_literal(slice_str("'abc'"), out, 2, &len));
 }
 
+/* CVE-2025-4207, CVE-2026-2006: one byte was read beyond an incomplete character. Every text, cut
+ * at every byte, in memory of just that size; ASan looks on. */
+static void cut_characters_are_not_read_beyond_CVE_2025_4207_CVE_2026_2006(void **state)
+{
+    static const char *const texts[] = {
+        "select '\xe3\x81\x82\xf0\x9f\x98\x80' as \"\xc3\xa4\"", /* UTF-8 */
+        "insert into t values ('\x95\x5c', '\x83\x5c')",         /* SJIS */
+        "select '\xbf\x5c', \x81\x30\x81\x30, $\xa4$x$\xa4$",    /* GBK, GB18030 */
+        "/* \xa4\xa2 */ select e'\\\xa4' -- \xa4\xa2",           /* EUC_JP */
+    };
+    (void)state;
+    for (size_t at = 0; at < sizeof texts / sizeof *texts; at++)
+        for (size_t len = 0; len <= strlen(texts[at]); len++) {
+            char *exact = malloc(len ? len : 1);
+            memcpy(exact, texts[at], len);
+            struct sql_lex lex;
+            sql_lex_init(&lex, slice_of(exact, len));
+            sql_lex_check_bytes(&lex);
+            while (lex.token.kind != SQL_END) sql_lex_next(&lex);
+            struct sql_effects e;
+            sql_effects(slice_of(exact, len), false, &e);
+            free(exact);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +273,7 @@ int main(void)
         cmocka_unit_test(long_names),
         cmocka_unit_test(words_are_found),
         cmocka_unit_test(names_and_literals_are_unwrapped),
+        cmocka_unit_test(cut_characters_are_not_read_beyond_CVE_2025_4207_CVE_2026_2006),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
