@@ -22,16 +22,17 @@ secret() { openssl rand -hex 12; }
 say 'Starting a warehouse (PostgreSQL) and a cache (Redis) ...'
 certs=$kit_dir/certs
 "$support/certs.sh" "$certs" ops
-warehouse_port='' redis_port=''
+warehouse_port='' redis_port='' admin_port=''
 free_port warehouse_port
 free_port redis_port
+free_port admin_port
 warehouse=$kit_dir/warehouse
 start_postgres "$warehouse" "$warehouse_port" --auth scram-sha-256 --tls "$certs"
 start redis "$support/redis.sh" "$kit_dir/redis" "$redis_port"
 wait_port "$redis_port" "$started" || die 'Redis did not start'
 
 # Passwords: of the people (they know them) and of the database users (only Sluice does).
-ana_password=$(secret) loader_password=$(secret)
+ana_password=$(secret) loader_password=$(secret) ops_password=$(secret)
 LOADER_DB_PASSWORD=$(secret) ANA_DB_PASSWORD=$(secret)
 ROUTES_KEY=$(secret)$(secret)$(secret)
 export LOADER_DB_PASSWORD ANA_DB_PASSWORD ROUTES_KEY
@@ -45,8 +46,10 @@ home=$kit_dir/sluice
 mkdir -m 700 "$home"
 cp "$certs/server.crt" "$certs/server.key" "$certs/ca.crt" "$here/routes.json" "$home/"
 (umask 077 && printf %s "$ana_password" >"$home/ana.password" &&
-    printf %s "$loader_password" >"$home/loader.password")
+    printf %s "$loader_password" >"$home/loader.password" &&
+    printf %s "$ops_password" >"$home/ops.password")
 sed -e "s|@port@|$PORT|g" -e "s|@warehouse_port@|$warehouse_port|g" -e "s|@redis_port@|$redis_port|g" \
+    -e "s|@admin_port@|$admin_port|g" \
     "$here/sluice.json" >"$home/sluice.json"
 
 say 'Starting Sluice ...'
@@ -84,8 +87,11 @@ Sluice listens on 127.0.0.1:$PORT. Paste into another terminal:
   # a loader
   psql "$as_loader"
 
-  # operations: a client certificate instead of a password
-  psql "$as_ops"
+  # the admin console, with a client certificate instead of a password: SHOW DIAGNOSIS; SHOW POOLS; ...
+  psql "${as_ops/dbname=dev/dbname=sluice}"
+
+  # the dashboard, in a browser; user ops, password $ops_password
+  http://127.0.0.1:$admin_port/
 
   config   $home/sluice.json
   routes   $home/routes.json
