@@ -18,6 +18,7 @@
 #include "proxy/route_keeper.h"
 #include "proxy/route_show.h"
 #include "proxy/shared.h"
+#include "proxy/traffic.h"
 #include "proxy/worker.h"
 
 #include <openssl/crypto.h>
@@ -56,6 +57,7 @@ struct control {
     struct route_keeper *keeper;
     uint64_t route_serial; /* of the last table in force */
     struct route_shadow_counts shadow_began;
+    struct traffic traffic;
     struct log *log;
     struct aws_secrets *secrets;
     struct reload *reload;    /* NULL: none under way */
@@ -214,6 +216,7 @@ static void put_in_force(struct control *c, struct realm *realm, struct route_fo
     realm_unref(before);
     apply_log_settings(c);
     audit_open(c->shared->audit, &realm->config->audit);
+    traffic_open(&c->traffic, &realm->config->routes);
     iam_door_prepare(c->shared->iam_door, realm);
     route_keeper_reload(c->keeper);
     warn_of_the_world(c);
@@ -655,11 +658,15 @@ int control_run(struct config *config, struct log *log)
     int status = 1;
     if (shadow) {
         route_stats_init(&c.shared->route_stats, c.shared->seed, worker_count(c.realm->config));
+        traffic_init(&c.traffic, log);
+        traffic_open(&c.traffic, &c.realm->config->routes);
+        c.shared->traffic = &c.traffic;
         take_routes(&c, routes);
         take_shadow(&c, shadow);
         history_add(&c.overview.history, "start", c.realm->generation, NULL, c.realm->config, "");
         apply_log_settings(&c);
         status = serve(&c);
+        traffic_fini(&c.traffic);
     }
     if (!shadow) route_force_unref(routes);
     route_force_unref(c.routes);

@@ -1,6 +1,7 @@
 #include "proxy/guide.h"
 
 #include "protocol/frontend.h"
+#include "protocol/sql_normal.h"
 #include "protocol/startup.h"
 #include "proxy/attribution.h"
 #include "proxy/carry.h"
@@ -297,6 +298,12 @@ static bool no_route(struct session *s, const struct route_decision *d, struct e
     return false;
 }
 
+static struct route_tally *tally_of(const struct session *s, uint32_t rule)
+{
+    if (!s->routes->stats || rule == ROUTE_NO_RULE) return NULL;
+    return route_stat_tally(s->routes->stats[rule], s->client.env->worker->index);
+}
+
 /* Goes by this decision from now on. */
 static void adopt(struct session *s, const struct route_decision *d)
 {
@@ -306,9 +313,7 @@ static void adopt(struct session *s, const struct route_decision *d)
     g->clusters = d->clusters;
     g->cluster_count = d->cluster_count;
     s->rule = d->id;
-    g->tally = NULL;
-    if (!s->routes->stats || d->rule == ROUTE_NO_RULE) return;
-    g->tally = route_stat_tally(s->routes->stats[d->rule], s->client.env->worker->index);
+    g->tally = tally_of(s, d->rule);
     if (g->tally && d->regex_limit_hits) route_count(&g->tally->limit_hits);
     metrics_add(&s->client.env->metrics, METRIC_route_limit_hits, d->regex_limit_hits);
 }
@@ -347,7 +352,8 @@ static void ask_shadow(struct session *s, const struct route_facts *facts,
     metrics_add(metrics, METRIC_shadow_decisions, 1);
     if (route_same_effect(d, &other)) return;
     metrics_add(metrics, METRIC_shadow_mismatches, 1);
-    if (s->guide->tally) route_count(&s->guide->tally->mismatches);
+    struct route_tally *tally = tally_of(s, d->rule);
+    if (tally) route_count(&tally->mismatches);
 }
 
 /* What the candidate needs to know of this session's statements. */
@@ -390,7 +396,6 @@ bool guide_login(struct session *s, struct slice version, struct pool_setup *set
     if (!found) return no_route(s, &d, err);
     g->needs = route_needs(s->routes->table, &facts, d.login_rule);
     meet_shadow(s, &facts);
-    ask_shadow(s, &facts, NULL, &d);
     free(s->query_group);
     s->query_group = NULL;
     g->group = d.query_group;
@@ -405,9 +410,25 @@ bool guide_login(struct session *s, struct slice version, struct pool_setup *set
     return true;
 }
 
+/* Only now, since a session that moves to its pool's worker is decided about twice. */
+static void look_beside(struct session *s)
+{
+    struct slice db_users[DB_USERS_MAX];
+    struct traffic *traffic = s->client.env->shared->traffic;
+    struct route_facts facts = facts_of(s, db_users);
+    struct route_decision d;
+    if (!s->routes->table) return;
+    const bool recorded = traffic_wants(traffic, s->guide->login_s);
+    if (recorded) traffic_add(traffic, &facts, NULL, 0);
+    if (!s->client.env->shadow->table) return;
+    route_decide(s->routes->table, &facts, NULL, &d);
+    ask_shadow(s, &facts, NULL, &d);
+}
+
 void guide_entered(struct session *s)
 {
     struct guide *g = s->guide;
+    look_beside(s);
     gather(s);
     note_choice(s, s->pool->target.cluster);
     if (!g->tally) return;
@@ -469,9 +490,9 @@ static bool text_of(struct session *s, const struct piece *p, struct slice *text
     return true;
 }
 
-/* The decision for a statement (NULL: of nothing in particular). `read` for the caller to finish,
- * whatever comes of it. */
-static bool decide(struct session *s, const struct slice *text, uint8_t needs,
+/* The decision for a statement (NULL: of nothing in particular) that begins a transaction or not.
+ * `read` for the caller to finish, whatever comes of it. */
+static bool decide(struct session *s, const struct slice *text, uint8_t needs, bool begins,
                    struct statement *read, struct route_decision *d)
 {
     struct slice db_users[DB_USERS_MAX];
@@ -480,15 +501,20 @@ static bool decide(struct session *s, const struct slice *text, uint8_t needs,
     const struct realm_role *role = judge_role(s);
     struct slice path = slice_str(role ? role->config->search_path : NULL);
     struct route_statement known, *statement = NULL;
+    struct traffic *traffic = s->client.env->shared->traffic;
+    const int64_t now_s = time(NULL);
+    const bool recorded = begins && traffic_wants(traffic, now_s);
     meet_shadow(s, &facts);
     needs |= s->guide->shadow_needs;
+    if (recorded) needs = ROUTE_NEEDS_VERB | ROUTE_NEEDS_TABLES | ROUTE_NEEDS_TEXT;
     if (text && needs && statement_read_needed(read, *text, path, needs)) {
         if (!w->expressions) w->expressions = regex_scratch_new();
-        known = statement_facts(read, group_in_force(s), time(NULL), w->expressions);
+        known = statement_facts(read, group_in_force(s), now_s, w->expressions);
         statement = &known;
     }
     bool found = route_decide(s->routes->table, &facts, statement, d);
-    ask_shadow(s, &facts, statement, d);
+    if (begins) ask_shadow(s, &facts, statement, d);
+    if (recorded) traffic_add(traffic, &facts, statement, text ? sql_fingerprint(*text) : 0);
     return found;
 }
 
@@ -570,7 +596,7 @@ static bool begin(struct session *s, const struct slice *text, struct err *err)
     bool free_to_go = !s->keeps_server && !s->pinned && !s->pool->target.given, ok = true;
     adopt_table(s);
     if (!s->routes->table) return true;
-    bool found = decide(s, text, s->guide->needs, &read, &d);
+    bool found = decide(s, text, s->guide->needs, true, &read, &d);
     adopt(s, &d);
     if (!found)
         ok = no_route(s, &d, err);
@@ -617,7 +643,7 @@ static bool may_join(struct session *s, struct slice text, struct err *err)
     struct statement read = { 0 };
     struct route_decision d;
     const char *here = s->pool->target.cluster->config->name;
-    bool found = decide(s, &text, s->guide->needs | ROUTE_NEEDS_TABLES, &read, &d);
+    bool found = decide(s, &text, s->guide->needs | ROUTE_NEEDS_TABLES, false, &read, &d);
     bool goes = !found || !is_for_good(s, &d) || leads_here(s, &d), has_tables = false;
     for (uint32_t i = 0; i < read.table_count; i++) has_tables |= !is_everywhere(read.tables[i]);
     goes |= d.rule == d.login_rule && !has_tables;
@@ -662,7 +688,9 @@ enum take guide_take(struct session *s, const struct piece *p, struct upstream *
 {
     struct slice text = { 0 };
     struct err err;
-    bool has_text = (s->guide->needs | s->guide->shadow_needs) && text_of(s, p, &text);
+    bool is_wanted =
+        s->guide->needs | s->guide->shadow_needs || traffic_is_on(s->client.env->shared->traffic);
+    bool has_text = is_wanted && text_of(s, p, &text);
     /* Not more than is always there, or it would depend on how the bytes were cut. */
     if (text.len > gathered_bytes(s)) text.len = gathered_bytes(s);
     if (s->server && !txn_is_clean(&s->server->txn))

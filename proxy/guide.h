@@ -27,6 +27,8 @@
 #include "proxy/request.h"
 #include "proxy/route_force.h"
 #include "proxy/route_tally.h"
+#include "proxy/shared.h"
+#include "proxy/traffic.h"
 
 struct guide {
     struct buf texts; /* what the slices below point into */
@@ -81,7 +83,8 @@ static inline bool guide_is_asked(const struct session *s)
     if (s->keeps_server) return false;
     if (g->needs) return true;
     if (s->server) return false;
-    if (s->client.env->shadow->table) return true;
+    const struct env *env = s->client.env;
+    if (env->shadow->table || traffic_is_on(env->shared->traffic)) return true;
     return s->routes != s->client.env->routes || !g->is_first ||
            !health_is_up(s->pool->target.cluster->health);
 }

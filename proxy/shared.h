@@ -24,6 +24,7 @@ struct creds;
 struct iam_door;
 struct mailbox;
 struct throttle;
+struct traffic;
 struct worker;
 
 struct shared {
@@ -32,6 +33,7 @@ struct shared {
     struct budgets budgets;
     struct healths healths;         /* of clusters */
     struct route_stats route_stats; /* the control thread's */
+    struct traffic *traffic;        /* decisions on record; set before any worker runs */
     struct map_seed seed;
     uint8_t user_key[32]; /* of this process: makes the salts of users who do not exist */
     atomic_uint clients;

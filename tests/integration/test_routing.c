@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { HEAVY, LIGHT, CLUSTERS };
 
@@ -529,6 +530,82 @@ static void the_console_explains_like_the_command(void **state)
     PQclear(r);
 }
 
+/* ---- a candidate, and traffic on record ------------------------------------------------------ */
+
+static void configure(struct world *w, const char *more)
+{
+    static const char source[] = "\"source\": \"file:routes.json\"";
+    int reloads = before_log_count(w->kit, &w->proxy, "config.reloaded");
+    char *text = kit_read(w->proxy.config), *at = strstr(text, source), *whole;
+    char *end = strchr(at, '}');
+    if (asprintf(&whole, "%.*s%s%s %s", (int)(at - text), text, source, more, end) < 0) abort();
+    kit_file(w->kit, strrchr(w->proxy.config, '/') + 1, whole);
+    free(whole);
+    free(text);
+    kill(w->proxy.pid, SIGHUP);
+    assert_true(before_log_counts(w->kit, &w->proxy, "config.reloaded", reloads + 1));
+}
+
+static const char *shown(PGresult *r, const char *key)
+{
+    for (int row = 0; row < PQntuples(r); row++)
+        if (strcmp(PQgetvalue(r, row, 0), key) == 0) return PQgetvalue(r, row, 1);
+    return "";
+}
+
+static void a_candidate_is_tried_beside_the_one_in_force(void **state)
+{
+    struct world *w = *state;
+    kit_file(w->kit, "next.json",
+             "{ \"version\": 9, \"rules\": [ { \"id\": \"all\", \"to\": [\"heavy\", \"light\"],"
+             " \"query_group\": \"usual\" } ] }");
+    /* The proxy may run as somebody else. */
+    assert_int_equal(mkdir(kit_path(w->kit, "kept"), 0777), 0);
+    assert_int_equal(chmod(kit_path(w->kit, "kept"), 0777), 0);
+    configure(w, ", \"shadow\": \"next.json\", \"record\": \"kept/traffic.jsonl\"");
+    PGconn *c = client(w, "ana", "");
+    for (int i = 0; i < 4; i++)
+        assert_says(c, "select name from mart.sales where name <> 'se' || 'cret'", "light");
+    for (int i = 0; i < 3; i++) assert_says(c, heavy_sql, "heavy");
+    PGresult *r = ask(w, "show shadow");
+    assert_string_equal(shown(r, "version"), "9");
+    assert_string_equal(shown(r, "decisions"), "8");
+    assert_string_equal(shown(r, "mismatches"), "4");
+    assert_string_equal(shown(r, "mismatches of rule bi"), "4");
+    PQclear(r);
+    assert_true(metric(w, "sluice_shadow_mismatches_total") >= 4);
+    /* The same is told from the record, which has no literals in it. */
+    char command[600], said[4000];
+    const char *dir = kit_dir(w->kit);
+    snprintf(command, sizeof command,
+             "%s route diff %s/routes.json %s/next.json --traffic %s/kept/traffic.jsonl 2>&1",
+             kit_built(w->kit, "sluice"), dir, dir, dir);
+    FILE *f = popen(command, "r");
+    said[fread(said, 1, sizeof said - 1, f)] = '\0';
+    pclose(f);
+    if (!strstr(said, "8 decisions: 0 the same, 4 by another rule to the same effect, 4 differ"))
+        fail_msg("%s", said);
+    char *traffic = kit_read(kit_path(w->kit, "kept/traffic.jsonl"));
+    assert_non_null(strstr(traffic, "\"tables\":[\"mart.sales\"]"));
+    assert_null(strstr(traffic, "cret"));
+    free(traffic);
+    /* What is recorded is bounded. */
+    configure(w, ", \"record\": \"kept/traffic.jsonl\", \"record_size\": \"64KiB\", "
+                 "\"record_rate\": 100000");
+    for (int i = 0; i < 600; i++) assert_says(c, light_sql, "light");
+    snprintf(
+        command, sizeof command,
+        "cd %s/kept && test $(stat -c %%s traffic.jsonl) -le 65536 && test -s traffic.jsonl.1 && "
+        "test $(ls traffic.jsonl* | wc -l) = 2 && test $(stat -c %%a traffic.jsonl) = 600",
+        kit_dir(w->kit));
+    assert_int_equal(system(command), 0);
+    configure(w, "");
+    r = ask(w, "show shadow");
+    assert_int_equal(PQntuples(r), 0);
+    PQclear(r);
+    PQfinish(c);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -546,6 +623,7 @@ int main(void)
         cmocka_unit_test(a_new_table_moves_who_is_in),
         cmocka_unit_test(the_console_shows_what_rules_did),
         cmocka_unit_test(the_console_explains_like_the_command),
+        cmocka_unit_test(a_candidate_is_tried_beside_the_one_in_force),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
