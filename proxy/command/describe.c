@@ -45,6 +45,12 @@ static void describe_messages(struct buf *out)
 
 /* ---- metrics ---------------------------------------------------------------------------------*/
 
+static bool is_total(const char *name)
+{
+    const size_t n = strlen(name);
+    return n > 6 && strcmp(name + n - 6, "_total") == 0;
+}
+
 static void describe_metrics(struct buf *out)
 {
     buf_add_str(out, "| metric | kind | what it counts |\n|---|---|---|\n");
@@ -58,8 +64,8 @@ static void describe_metrics(struct buf *out)
     for (unsigned i = 0; i < READ_COUNT; i++) {
         const struct read_gauge_info *gauge = &read_gauge_infos[i];
         const char *open = gauge->labels[0] ? "{" : "", *close = gauge->labels[0] ? "}" : "";
-        buf_addf(out, "| `sluice_%s%s%s%s` | gauge | %s |\n", gauge->name, open, gauge->labels,
-                 close, gauge->help);
+        buf_addf(out, "| `sluice_%s%s%s%s` | %s | %s |\n", gauge->name, open, gauge->labels, close,
+                 is_total(gauge->name) ? "counter" : "gauge", gauge->help);
     }
 }
 
