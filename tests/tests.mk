@@ -141,6 +141,7 @@ $(BUILD)/soak/%: tests/soak/%.c
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lpq
 soak: all $(BUILD)/soak/crosstalk
 	@tests/soak/soak.sh
+	@STORM=10000 LOAD_S=60 tests/aws/out.sh
 
 # Faults, with times.
 drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
