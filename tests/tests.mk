@@ -43,7 +43,7 @@ $(BUILD)/tools/aws: tests/aws/aws.c $(product)
 # No passwords anywhere, against moto's STS and Redshift; skips where PyPI cannot be reached.
 test-aws: all
 	@tests/aws/moto.sh
-	@tests/aws/out.sh
+	@CORE=1 tests/aws/out.sh
 .PHONY: test-aws
 
 integration-tests: $(INTEGRATION_TESTS) $(TEST_TOOLS)
@@ -141,7 +141,7 @@ $(BUILD)/soak/%: tests/soak/%.c
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lpq
 soak: all $(BUILD)/soak/crosstalk
 	@tests/soak/soak.sh
-	@STORM=10000 LOAD_S=60 tests/aws/out.sh
+	@STORM=10000 LOAD_S=60 CORE=1 tests/aws/out.sh
 
 # Faults, with times.
 drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
