@@ -92,6 +92,7 @@ faults=$started
 wait_port "$faults_port" "$faults" || die 'faultproxy did not start'
 start_behind "$mode" $servers 2 "$faults_port"
 EVERY=1 under 'black holes' hole
+under 'connections reset' reset_all
 stop_sluice
 verdict 'it ends as it should, after black holes' $? 'SIGTERM'
 echo "$passed passed, $failed failed"

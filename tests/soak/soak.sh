@@ -52,5 +52,13 @@ for mode in ${SOAK_MODES:-transaction session}; do
     echo "# resident memory: $before KiB before, $after KiB after"
     judge "$mode: it ends as it should" stop_sluice
 done
+# The long forms of tests that are short in `make test`, where they were built (make SAN=1 integration-tests).
+long=$root/build/san/integration
+if [ -x "$long/test_sessions" ] && [ -x "$long/test_multiplexing" ]; then
+    judge 'ten thousand cancels, also of queued queries' env SLUICE_BUILD="$root/build/san" CANCELS=10000 "$long/test_sessions"
+    judge 'floods, ten times as large' env SLUICE_BUILD="$root/build/san" FLOODS=10 "$long/test_multiplexing"
+else
+    echo '# SKIP the long forms of tests: make SAN=1 integration-tests builds them'
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

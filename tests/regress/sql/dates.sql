@@ -1,0 +1,28 @@
+-- Times and zones, as the session sees them.
+set timezone = 'UTC';
+set datestyle = 'ISO, MDY';
+select date '2026-02-28' + 1, date '2024-02-29' - date '2023-02-28', timestamp '2026-01-31' + interval '1 month';
+select timestamptz '2026-07-01 12:00+02', timestamptz '2026-07-01 12:00 Europe/Berlin' at time zone 'America/New_York';
+set timezone = 'Asia/Tokyo';
+select timestamptz '2026-07-01 12:00+00';
+set datestyle = 'German';
+select timestamptz '2026-07-01 12:00+00', date '2026-12-31';
+set datestyle = 'SQL, DMY';
+select date '31/12/2026', timestamp '2026-01-02 03:04:05.678901';
+set datestyle = 'ISO, YMD';
+set intervalstyle = 'iso_8601';
+select interval '1 year 2 months 3 days 04:05:06';
+set intervalstyle = 'postgres_verbose';
+select interval '1 year 2 months 3 days 04:05:06', age(timestamp '2026-03-01', timestamp '2024-02-29');
+reset intervalstyle;
+select extract(epoch from timestamptz '1970-01-02'), extract(isodow from date '2026-11-30'), date_trunc('quarter', timestamp '2026-08-15');
+select to_char(timestamp '2026-07-01 13:14:15', 'Day, DD Month YYYY HH12:MI:SS AM'), to_date('07-2026', 'MM-YYYY');
+select make_interval(days => 10), justify_days(interval '65 days'), (date '2026-01-01', date '2026-06-01') overlaps (date '2026-05-01', date '2026-07-01');
+select date '2026-02-30';
+select timestamp 'infinity', '-infinity'::date, time '24:00:00', timetz '12:00+05:30';
+select generate_series(timestamp '2026-01-01', '2026-01-03', '12 hours');
+show timezone;
+reset timezone;
+show timezone;
+reset datestyle;
+show datestyle;

@@ -1,0 +1,21 @@
+-- Numbers: their limits, their text, their errors.
+select 2147483647::int, -9223372036854775808::bigint, 32767::smallint;
+select 2147483648::int;
+select 1 / 0;
+select 5 / 2, -5 / 2, 5 % -3, 5.0 / 2, 2 ^ 10, |/ 2, @ -5, 5 & 3, 1 << 4;
+select 0.1 + 0.2, 0.1::float8 + 0.2::float8, 1e308 * 10;
+select 'NaN'::float8, 'Infinity'::float8, '-Infinity'::numeric, 'NaN'::numeric = 'NaN'::numeric;
+select 123456789012345678901234567890.123456789 * 98765432109876543210.987654321;
+select round(2.5), round(3.5), round(-2.5), round(2.567, 2), trunc(-2.567, 1), ceil(-1.5), floor(-1.5);
+set extra_float_digits = 0;
+select 1.1::float4, 1.1::float4::float8, 100.0 / 3;
+set extra_float_digits = 3;
+select 1.1::float4, 1.1::float4::float8;
+reset extra_float_digits;
+select to_char(1234567.891, '9,999,999.99'), to_char(-5, 'S99'), to_number('1,234.5', '9,999.9');
+select sum(n), avg(n), min(n), max(n), stddev_pop(n), count(*) from generate_series(1, 100) n;
+select width_bucket(5.35, 0.024, 10.06, 5), gcd(12, 18), lcm(4, 6), factorial(20);
+select numeric '1' / 3, (1::numeric(20, 15) / 3)::numeric(6, 3);
+select '12abc'::int;
+select 99999.999::numeric(7, 2);
+select greatest(1, null, 3), least(2, 1), coalesce(null, 4), nullif(1, 1);

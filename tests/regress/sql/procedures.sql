@@ -1,0 +1,41 @@
+-- PL/pgSQL: what functions raise, return, set and catch.
+create function f(a int, out b int, out c text) language plpgsql as $$ begin b := a * 2; c := 'x' || a; end $$;
+select * from f(4);
+select (f(5)).c;
+create function g(n int) returns setof int language plpgsql as $$ begin for i in 1 .. n loop return next i; end loop; return query select 99; end $$;
+select * from g(3);
+create function noisy() returns void language plpgsql as $$ begin raise notice 'hear %', 1; raise warning 'and %', 2; raise info 'info'; raise debug 'not shown'; end $$;
+select noisy();
+set client_min_messages = error;
+select noisy();
+reset client_min_messages;
+create function wrong() returns int language plpgsql as $$ begin raise exception 'no: %', 7 using errcode = 'UE123', detail = 'a detail', hint = 'a hint'; end $$;
+select wrong();
+\set VERBOSITY verbose
+select 1 / (select 0);
+\set VERBOSITY default
+create function caught() returns text language plpgsql as $$ declare s text; begin perform wrong(); return 'never'; exception when others then get stacked diagnostics s = returned_sqlstate; return s; end $$;
+select caught();
+create function dynamic(t text) returns bigint language plpgsql as $$ declare n bigint; begin execute format('select count(*) from %I', t) into n; return n; end $$;
+select dynamic('pg_am') > 0;
+select dynamic('no such');
+create function with_setting() returns text language plpgsql set work_mem = '9MB' as $$ begin return current_setting('work_mem'); end $$;
+select with_setting(), current_setting('work_mem');
+do $$ begin perform set_config('my.own', 'kept', false); end $$;
+select current_setting('my.own');
+create procedure p(inout n int) language plpgsql as $$ begin n := n + 1; commit; end $$;
+call p(1);
+begin;
+call p(1);
+rollback;
+create table log (what text);
+create function note() returns trigger language plpgsql as $$ begin insert into log values (tg_op || ' ' || coalesce(new.n, old.n)); return new; end $$;
+create table watched (n int);
+create trigger w after insert or update or delete on watched for each row execute function note();
+insert into watched values (1), (2);
+update watched set n = n + 10 where n = 1;
+delete from watched where n = 2;
+select * from log;
+drop table watched, log;
+drop function f, g, noisy, wrong, caught, dynamic, with_setting, note;
+drop procedure p;
