@@ -280,6 +280,15 @@ static enum severity say_reload(const struct diagnosis_facts *f, struct finding 
     return SEVERITY_WARNING;
 }
 
+static enum severity say_trial(const struct diagnosis_facts *f, struct finding *out)
+{
+    if (!f->trial_role) return SEVERITY_OK;
+    SAY(out, "The configuration: role %s%s only observed: what would be refused goes through.",
+        f->trial_role, f->trials > 1 ? " and others are" : " is");
+    ADVISE(out, "SHOW DENIED says what; roles.NAME.observe.until says how long");
+    return SEVERITY_NOTE;
+}
+
 static enum severity say_healthy(const struct diagnosis_facts *f, struct finding *out)
 {
     uint64_t waiting = all_waiting(f);
@@ -302,7 +311,7 @@ static enum severity (*const sayers[DIAGNOSIS_CAUSES])(const struct diagnosis_fa
     [DIAGNOSIS_LIMIT] = say_limit,         [DIAGNOSIS_RULE] = say_rule,
     [DIAGNOSIS_PAUSED] = say_paused,       [DIAGNOSIS_DIALLING] = say_dialling,
     [DIAGNOSIS_DRAINING] = say_draining,   [DIAGNOSIS_AUDIT] = say_audit,
-    [DIAGNOSIS_RELOAD] = say_reload,
+    [DIAGNOSIS_RELOAD] = say_reload,       [DIAGNOSIS_TRIAL] = say_trial,
 };
 
 /* ---- all together ---------------------------------------------------------------------------- */

@@ -25,6 +25,8 @@ struct diagnosis_facts {
     size_t n_pools;
     bool draining, audit_failing;
     const char *reload_error; /* NULL: the last load succeeded */
+    const char *trial_role;   /* that only observes; NULL: none */
+    unsigned trials;
     unsigned workers_stuck;
     struct slice credentials_cluster, credentials_why; /* a cluster whose logins cannot be had */
     /* Statements of the last minute, and of the time before that. */

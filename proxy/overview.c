@@ -94,6 +94,16 @@ static unsigned stuck(const struct overview *o)
     return n;
 }
 
+static void add_trials(const struct config *config, struct diagnosis_facts *f)
+{
+    uint64_t now_s = (uint64_t)time(NULL);
+    for (size_t i = 0; i < config->n_roles; i++) {
+        const struct config_role *role = &config->roles[i];
+        if (!role->observe.line || role->observe.until_s <= now_s) continue;
+        if (f->trials++ == 0) f->trial_role = role->name;
+    }
+}
+
 static void add_the_rest(const struct overview *o, struct diagnosis_facts *f)
 {
     const struct history_load *last = history_last(&o->history);
@@ -101,6 +111,7 @@ static void add_the_rest(const struct overview *o, struct diagnosis_facts *f)
     f->audit_failing = audit_is_failing(o->shared->audit);
     f->reload_error = last && !last->ok ? last->result : NULL;
     f->workers_stuck = stuck(o);
+    add_trials(o->realm->config, f);
     creds_failing(o->shared->creds, &f->credentials_cluster, &f->credentials_why);
 }
 

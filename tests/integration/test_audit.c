@@ -2,6 +2,7 @@
  * is, what happens when it cannot be, rotation; and database users that could do more than their
  * role. */
 #include "support/before.h"
+#include "support/raw.h"
 #include "unit/unit.h"
 
 #include <signal.h>
@@ -25,6 +26,8 @@ static int start(void **state)
     return postgres_start(w->kit, &w->pg, NULL) &&
                    postgres_run(&w->pg, "create table public.events (id bigint, kind text);"
                                         "create table public.users (id bigint);"
+                                        "create schema staging;"
+                                        "create table staging.raw (id bigint);"
                                         "create user loader; create user reader; create user owner;"
                                         "grant insert on public.events to loader, reader;"
                                         "grant select on public.events to reader;"
@@ -43,19 +46,23 @@ static int end(void **state)
 }
 
 static const char logins[] = "\"postgres\": \"env:PG_PASSWORD\", \"loader\": \"env:PG_PASSWORD\","
-                             "\"reader\": \"env:PG_PASSWORD\", \"owner\": \"env:PG_PASSWORD\"";
+                             "\"reader\": \"env:PG_PASSWORD\", \"owner\": \"env:PG_PASSWORD\","
+                             "\"granted\": \"env:PG_PASSWORD\"";
 
 static const char users[] =
     "\"postgres\": { \"auth\": [\"trust\"], \"role\": \"owner\", \"console\": \"operator\" },"
     "\"loader\": { \"auth\": [\"trust\"], \"role\": \"loader\" },"
     "\"reader\": { \"auth\": [\"trust\"], \"role\": \"loader\" },"
     "\"owner\": { \"auth\": [\"trust\"], \"role\": \"keeper\" },"
+    "\"granted\": { \"auth\": [\"trust\"], \"role\": \"granted\" },"
     "\"super\": { \"auth\": [\"trust\"], \"role\": \"loader\", \"db_user\": \"postgres\" },"
     "\"lenient\": { \"auth\": [\"trust\"], \"role\": \"lenient\", \"db_user\": \"postgres\" }";
 
 static const char roles[] =
     "\"owner\": { \"grants\": [ { \"verbs\": [\"ALL\"], \"on\": [\"*\"] } ] },"
     "\"loader\": { \"insert_only\": [\"public.events\", \"public.absent\", \"staging.*\"] },"
+    "\"granted\": { \"insert_only\": [\"public.events\", \"staging.*\"],"
+    " \"search_path\": \"public\" },"
     "\"keeper\": { \"insert_only\": [\"public.owned\"] },"
     "\"lenient\": { \"insert_only\": [\"public.events\"], \"excess_privilege\": \"warn\" }";
 
@@ -237,6 +244,49 @@ static void a_user_that_may_more_is_refused(void **state)
     assert_true(proxy_stop(w->kit, &p));
 }
 
+/* `sluice policy grants`, given to a real server, makes a user who may do what the role may, and
+ * whom the pool finds no stronger than the role. */
+static void the_grants_it_prints_are_the_role(void **state)
+{
+    struct world *w = *state;
+    struct proxy p;
+    run_proxy(w, &p, NULL);
+    const char *argv[] = { kit_built(w->kit, "sluice"),
+                           "policy",
+                           "grants",
+                           "--config",
+                           p.config,
+                           "--role",
+                           "granted",
+                           "--db-user",
+                           "granted",
+                           NULL };
+    assert_int_equal(kit_run(w->kit, "grants.log", argv), 0);
+    char *sql = record_of(w, "grants.log"), *disable = strstr(sql, " PASSWORD DISABLE");
+    assert_non_null(disable); /* Redshift's words for a user without a password */
+    memset(disable, ' ', strlen(" PASSWORD DISABLE"));
+    assert_true(postgres_run(&w->pg, sql));
+    free(sql);
+    PGconn *straight = connect_to(w->pg.port, "granted", NULL), *c;
+    static const char *const statements[][2] = {
+        { "insert into events values (3, 'x')", "INSERT 0 1" },
+        { "insert into staging.raw values (1)", "INSERT 0 1" },
+        { "select * from public.events", "42501" },
+        { "delete from public.events", "42501" },
+        { "truncate public.events", "42501" },
+        { "insert into public.users values (1)", "42501" },
+        { "select * from staging.raw", "42501" },
+    };
+    c = connect_to(p.port, "granted", NULL);
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        assert_string_equal(before_says(straight, statements[i][0]), statements[i][1]);
+        assert_string_equal(before_says(c, statements[i][0]), statements[i][1]);
+    }
+    PQfinish(straight);
+    PQfinish(c);
+    assert_true(proxy_stop(w->kit, &p));
+}
+
 static void or_the_log_warns(void **state)
 {
     struct world *w = *state;
@@ -247,6 +297,83 @@ static void or_the_log_warns(void **state)
     assert_string_equal(before_says(c, "delete from public.events"), "42501");
     PQfinish(c);
     assert_true(proxy_log_has(w->kit, &p, "may=superuser", 2000));
+    assert_true(proxy_stop(w->kit, &p));
+}
+
+/* A page of the proxy, head and all; valid until the next call. */
+static const char *get_page(int port, const char *path)
+{
+    static char page[64 * 1024];
+    struct raw *http = raw_open(port, NULL);
+    char get[100];
+    size_t n = 0;
+    int byte, len = snprintf(get, sizeof get, "GET %s HTTP/1.0\r\n\r\n", path);
+    raw_send(http, get, (size_t)len);
+    while (n < sizeof page - 1 && (byte = raw_byte(http)) >= 0) page[n++] = (char)byte;
+    page[n] = '\0';
+    raw_close(http);
+    return page;
+}
+
+/* All that a command of the console shows has none of these. */
+static void assert_console_lacks(PGconn *c, const char *command, const char *const parts[],
+                                 size_t n)
+{
+    PGresult *r = PQexec(c, command);
+    assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
+    for (int row = 0; row < PQntuples(r); row++)
+        for (int column = 0; column < PQnfields(r); column++)
+            for (size_t i = 0; i < n; i++) assert_lacks(PQgetvalue(r, row, column), parts[i]);
+    PQclear(r);
+}
+
+static void a_trial_lets_through_and_says_so(void **state)
+{
+    struct world *w = *state;
+    struct proxy p;
+    char more[200], day[16];
+    time_t until = time(NULL) + 5 * 86400;
+    struct tm tm;
+    strftime(day, sizeof day, "%Y-%m-%d", gmtime_r(&until, &tm));
+    const int health = kit_port(w->kit);
+    char *trial;
+    if (asprintf(&trial,
+                 "%s, \"trial\": { \"insert_only\": [\"public.events\"],"
+                 " \"excess_privilege\": \"warn\", \"observe\": { \"until\": \"%s\" } }",
+                 roles, day) < 0)
+        abort();
+    snprintf(more, sizeof more,
+             "\"health\": { \"address\": \"127.0.0.1:%d\" },"
+             "\"audit\": { \"to\": \"file:audit/trial.jsonl\" },",
+             health);
+    struct before b = { .server_port = w->pg.port,
+                        .logins = logins,
+                        .users = "\"postgres\": { \"auth\": [\"trust\"], \"role\": \"owner\","
+                                 " \"console\": \"viewer\" },"
+                                 "\"tried\": { \"auth\": [\"trust\"], \"role\": \"trial\","
+                                 " \"db_user\": \"postgres\" }",
+                        .roles = trial,
+                        .more = more };
+    p = (struct proxy){ 0 };
+    assert_true(before_start(w->kit, &p, &b));
+    PGconn *c = connect_to(p.port, "tried", NULL);
+    assert_string_equal(before_says(c, "create table public.tried (id int)"), "CREATE TABLE");
+    PQfinish(c);
+    char *text = record_of(w, "audit/trial.jsonl");
+    assert_non_null(strstr(text, "\"decision\":\"observe\""));
+    free(text);
+    c = connect_to(p.port, "postgres", "dbname=sluice");
+    PGresult *r = PQexec(c, "show diagnosis");
+    bool said = false;
+    for (int row = 0; row < PQntuples(r); row++)
+        for (int column = 0; column < PQnfields(r); column++)
+            said |= strstr(PQgetvalue(r, row, column), "role trial is only observed") != NULL;
+    assert_true(said);
+    PQclear(r);
+    PQfinish(c);
+    const char *page = get_page(health, "/readyz");
+    assert_non_null(strstr(page, "role trial only observes"));
+    free(trial);
     assert_true(proxy_stop(w->kit, &p));
 }
 
@@ -267,9 +394,14 @@ static void no_secret_of_a_loader_is_anywhere(void **state)
     };
     struct world *w = *state;
     struct proxy p;
-    run_proxy(w, &p,
-              "\"log\": { \"level\": \"debug\" },"
-              "\"audit\": { \"to\": \"file:audit/secrets.jsonl\", \"record\": \"all\" },");
+    char more[300];
+    const int admin = kit_port(w->kit);
+    snprintf(more, sizeof more,
+             "\"log\": { \"level\": \"debug\", \"statements\": \"normalized\" },"
+             "\"admin\": { \"address\": \"127.0.0.1:%d\" },"
+             "\"audit\": { \"to\": \"file:audit/secrets.jsonl\", \"record\": \"all\" },",
+             admin);
+    run_proxy(w, &p, more);
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
         PGconn *c = connect_to(p.port, "loader", NULL);
         PQsetErrorVerbosity(c, PQERRORS_VERBOSE);
@@ -294,6 +426,25 @@ static void no_secret_of_a_loader_is_anywhere(void **state)
     }
     free(audit);
     free(log);
+    PGconn *console = connect_to(p.port, "postgres", "dbname=sluice");
+    static const char *const commands[] = { "show denied",  "show extended denied", "show clients",
+                                            "show servers", "show pools",           "show history",
+                                            "show stats",   "show config" };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        assert_console_lacks(console, commands[i], parts, sizeof parts / sizeof *parts);
+    PGresult *denied = PQexec(console, "show denied");
+    assert_int_equal(PQntuples(denied), 3);
+    for (int row = 0; row < PQntuples(denied); row++) {
+        char explain[100];
+        snprintf(explain, sizeof explain, "explain decision \"%s\"",
+                 PQgetvalue(denied, row, PQfnumber(denied, "decision")));
+        assert_console_lacks(console, explain, parts, sizeof parts / sizeof *parts);
+    }
+    PQclear(denied);
+    PQfinish(console);
+    const char *page = get_page(admin, "/metrics");
+    assert_non_null(strstr(page, "denied"));
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) assert_lacks(page, parts[i]);
     assert_true(proxy_stop(w->kit, &p));
 }
 
@@ -305,6 +456,8 @@ int main(void)
         cmocka_unit_test(a_moved_file_is_continued),
         cmocka_unit_test(what_cannot_be_recorded_is_refused),
         cmocka_unit_test(a_user_that_may_more_is_refused),
+        cmocka_unit_test(the_grants_it_prints_are_the_role),
+        cmocka_unit_test(a_trial_lets_through_and_says_so),
         cmocka_unit_test(or_the_log_warns),
         cmocka_unit_test(no_secret_of_a_loader_is_anywhere),
     };
