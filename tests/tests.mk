@@ -48,6 +48,11 @@ test-aws: all
 
 integration-tests: $(INTEGRATION_TESTS) $(TEST_TOOLS)
 
+# The policy's oracles (below), for a short while.
+POLICY_ORACLES      := $(if $(wildcard /usr/include/pg_query.h),differential) acl_oracle
+POLICY_TEST_SECONDS ?= 15
+test: export POLICY_SECONDS = $(POLICY_TEST_SECONDS)
+
 # Under ASan and UBSan, always.
 ifeq ($(SAN),)
 test:
@@ -55,8 +60,9 @@ test:
 else
 # Scripts among the tests need the binary, and the programs that they start.
 SCRIPT_TESTS := $(if $(wildcard proxy/main.c),$(wildcard tests/integration/*.sh))
-test: $(if $(wildcard proxy/main.c),all) unit-tests integration-tests $(BUILD)/soak/crosstalk
-	@tests/run.sh $(call chosen,$(UNIT_TESTS) $(INTEGRATION_TESTS) $(SCRIPT_TESTS))
+test: $(if $(wildcard proxy/main.c),all) unit-tests integration-tests $(BUILD)/soak/crosstalk \
+      $(patsubst %,$(BUILD)/policy/%,$(POLICY_ORACLES))
+	@tests/run.sh $(call chosen,$(UNIT_TESTS) $(INTEGRATION_TESTS) $(SCRIPT_TESTS) $(patsubst %,$(BUILD)/policy/%,$(POLICY_ORACLES)))
 endif
 
 # ---- lint -------------------------------------------------------------------------------------------
@@ -94,7 +100,6 @@ fuzz:
 # ---- the policy's oracles: what is allowed, judged again by libpg_query and by PostgreSQL ------------
 POLICY_SECONDS ?= 600
 export POLICY_SECONDS
-POLICY_ORACLES := $(if $(wildcard /usr/include/pg_query.h),differential) acl_oracle
 policy_shared  := tests/policy/world.c tests/policy/generate.c
 $(BUILD)/policy/differential: policy_more := tests/policy/ast_policy.c -lpg_query -lcjson
 $(BUILD)/policy/acl_oracle: policy_more := $(BUILD)/libsupport.a -lpq
