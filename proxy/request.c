@@ -282,6 +282,10 @@ static void hold(struct session *s, struct slice left, bool was_held)
         return;
     }
     if (held->len > HELD_HIGH_BYTES && s->waits) stream_pause(&s->client.stream);
+    if (held->len == 0)
+        hoard_release(s);
+    else if (!s->waits)
+        hoard_take(s, frame_wants(&s->client.frame, buf_slice(held)));
 }
 
 void request_take(struct session *s, const char *at, size_t len)

@@ -415,6 +415,7 @@ static void on_leaving(struct client *c)
     struct session *s = session_of(c);
     struct worker *w = c->env->worker;
     watch_end(s);
+    hoard_release(s);
     cancel_unlist(&w->cancels, &s->cancel);
     if (s->pool) pool_leave(s->pool, &s->ticket);
     struct server *server = s->server;
@@ -603,6 +604,7 @@ static bool has_room(struct env *env)
 static void prepare_ticket(struct session *s)
 {
     list_init(&s->ticket.node);
+    hoard_place_init(&s->hoard);
     s->ticket.served = on_served;
     s->ticket.refused = on_refused;
     s->ticket.drop_parameter = on_drop_parameter;

@@ -20,6 +20,7 @@
 #include "protocol/stmt.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
+#include "proxy/hoard.h"
 #include "proxy/pool.h"
 
 struct console;
@@ -60,11 +61,12 @@ struct session {
     bool changing, change_failed, rolled_back; /* carry: a change is under way */
     bool settling, settle_failed;              /* carry: our own SET statements are under way */
     bool settle_hopeless;                      /* carry: nothing is left to try without */
-    bool greeting;       /* its first server has come, the welcome has not been said */
-    bool resume;         /* something that was waited for has happened */
-    bool waits;          /* what is held waits for something, not for more bytes */
-    bool is_watched;     /* some timeout is set: see watch.h */
-    uint8_t watched;     /* enum watch_kind */
+    bool greeting;            /* its first server has come, the welcome has not been said */
+    bool resume;              /* something that was waited for has happened */
+    bool waits;               /* what is held waits for something, not for more bytes */
+    bool is_watched;          /* some timeout is set: see watch.h */
+    uint8_t watched;          /* enum watch_kind */
+    struct hoard_place hoard; /* memory for what it holds */
     struct slice judged; /* the bytes that may go, of a restricted role's client: see judge.h */
     bool preparing, prepare_failed; /* carry: a PREPARE of a restricted role is under way */
     bool recorded;     /* its statement waits, and has been judged and recorded before */

@@ -1,5 +1,6 @@
 #include "proxy/worker.h"
 
+#include "proxy/hoard.h"
 #include "proxy/session.h"
 
 #include <stdio.h>
@@ -415,6 +416,7 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     w->env.routes = route_force_ref(routes);
     w->env.shadow = route_force_ref(shadow);
     list_init(&w->sessions);
+    hoard_begin(w);
     list_init(&w->cancelling);
     map_init(&w->pools, shared->seed);
     map_init(&w->cancels, shared->seed);

@@ -29,11 +29,13 @@ struct worker {
     struct worker_listener *listeners;
     size_t n_listeners, n_listening; /* open; open or still closing */
     struct list cancelling;          /* connections that wait for the end of their cancel */
-    struct list sessions;            /* clients, by client.node */
-    struct map pools;                /* by key */
-    struct buf paused_databases;     /* PAUSE: names, each with its NUL */
-    bool paused;                     /* all of them */
-    struct map cancels;              /* sessions by cancel key */
+    struct list hoarding;            /* sessions that wait for memory: see hoard.h */
+    struct wheel_node hoard_timer;
+    struct list sessions;        /* clients, by client.node */
+    struct map pools;            /* by key */
+    struct buf paused_databases; /* PAUSE: names, each with its NUL */
+    bool paused;                 /* all of them */
+    struct map cancels;          /* sessions by cancel key */
     struct stmt_table stmts;
     struct settings_table *settings;
     struct regex_scratch *expressions; /* for the routing table's; NULL: not needed yet */
