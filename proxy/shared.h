@@ -38,7 +38,7 @@ struct shared {
     uint8_t user_key[32]; /* of this process: makes the salts of users who do not exist */
     atomic_uint clients;
     atomic_ullong hoarded_bytes; /* held statements of all clients: see hoard.h */
-    atomic_ullong next_id; /* connection ids, clients and servers alike */
+    atomic_ullong next_id;       /* connection ids, clients and servers alike */
     atomic_bool draining;
     atomic_uint running;       /* workers whose loop has not ended */
     struct creds *creds;       /* the control thread's; set before any worker runs */
