@@ -439,11 +439,7 @@ static void sql_prepares_and_executes_in_its_session(void **state)
     raw_execute(r);
     raw_sync(r);
     answers(r, "2 C ZI");
-<<<<<<< HEAD
     /* A statement that was parsed by message, and judged, has another name on the server. */
-=======
-    /* A statement that was parsed by message is in the same table of names. */
->>>>>>> 24d4eac (Memory for statements that are gathered is bounded by limits.memory: who finds no room is not read, in line)
     raw_parse(r, "q", OK);
     raw_sync(r);
     answers(r, "1 ZI");
