@@ -385,7 +385,7 @@ def measure_stalled(place, contender, test, mode):
     warm.end()
     time.sleep(0.3)
     before = pss_bytes(contender.process.pid)
-    load = Load(place, contender.port, arguments(test, contender) + ["-t", "4"])
+    load = Load(place, contender.port, arguments(test, contender))
     load.go()
     after = pss_bytes(contender.process.pid)
     load.end()

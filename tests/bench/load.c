@@ -21,6 +21,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 enum { HEAD_BYTES = 256, RECEIVE_BYTES = 256 * 1024, OPENING_CAP = 128, LATENCY_CAP = 1 << 20 };
@@ -451,6 +452,31 @@ static void report(struct load *l)
     fflush(stdout);
 }
 
+/* Until every answer has begun, and no more comes for some seconds: all buffers on the way are
+ * full. */
+static void await_stall(struct load *l)
+{
+    enum { QUIET_S = 3, PATIENCE_S = 60 };
+    long before = -1;
+    int quiet = 0;
+    l->stopping = true;
+    for (int s = 0; s < PATIENCE_S && quiet < QUIET_S; s++) {
+        long sum = 0;
+        bool all = true;
+        sleep(1);
+        for (int at = 0; at < l->clients; at++) {
+            int here = 0;
+            if (ioctl(l->conns[at].fd, FIONREAD, &here) != 0 || here == 0) all = false;
+            sum += here;
+        }
+        quiet = all && sum == before ? quiet + 1 : 0;
+        before = sum;
+    }
+    if (quiet == QUIET_S) return;
+    l->errors++;
+    snprintf(l->error, sizeof l->error, "the answers did not come to a standstill");
+}
+
 static void run(struct load *l)
 {
     char line[16];
@@ -469,6 +495,7 @@ static void run(struct load *l)
             l->errors++;
         if (l->mode == STALL) want(l, &l->conns[at], 0);
     }
+    if (l->mode == STALL) await_stall(l);
     while (!l->stopping && l->mode != HOLD) {
         turn(l);
         if (l->seconds > 0 && (double)(now_ns() - l->began_ns) >= l->seconds * 1e9)
