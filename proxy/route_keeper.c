@@ -1,5 +1,6 @@
 #include "proxy/route_keeper.h"
 
+#include "auth/timestamp.h"
 #include "proxy/aws_feed.h"
 #include "proxy/io/stream.h"
 #include "proxy/ops/file.h"
@@ -353,6 +354,9 @@ static void leg_done(struct leg *l)
         return;
     }
     struct dynamo_active next = { .generation = k->cache.head.generation };
+    char iso[TIMESTAMP_ISO_BYTES];
+    timestamp_to_iso(aws_feed_now_ms(), iso);
+    snprintf(next.time, sizeof next.time, "%s", iso);
     snprintf(next.action, sizeof next.action, "restore");
     snprintf(next.author, sizeof next.author, "%s", k->author[0] ? k->author : "sluice");
     k->shared_is_hollow = false;

@@ -1,5 +1,12 @@
-/* The Redis kind of route_store. What stands there is signed, the documents by their hash; a
- * candidate is signed as such, so that nobody can move it to where the table in force stands. */
+/* The Redis kind of route_store. An entry is a signed head (routing/cache.h), then who put it there
+ * and when, signed as well:
+ *
+ *      sluice-routes 1 <generation> <bytes> <hash of the document> <signature>
+ *      sluice-routes 1 <generation> <bytes> <hash of the record> <signature, scope SCOPE/record>
+ *      {"generation":...,"author":...}
+ *
+ * A candidate is signed with a scope of its own, so that nobody can move it to where the table in
+ * force stands. */
 #include "proxy/route_store.h"
 
 #include <stdio.h>
@@ -11,8 +18,8 @@ struct redis_store {
     struct route_store store;
     struct redis *redis;
     const struct cache_trust *trust;
-    struct buf candidate_scope;
-    struct cache_trust candidate_trust;
+    struct buf candidate_scope, record_scope;
+    struct cache_trust candidate_trust, record_trust;
     struct buf raw; /* what stood under the active key at the last look */
     struct cache_head head;
     bool keeps;
@@ -46,6 +53,51 @@ static void record_head(struct dynamo_active *a, const struct cache_head *head)
         snprintf(a->hash + 2 * i, 3, "%02x", head->hash[i]);
 }
 
+/* ---- entries -------------------------------------------------------------------------------- */
+
+static void write_entry(const struct redis_store *r, const struct cache_head *head,
+                        const struct cache_trust *trust, const struct dynamo_active *record,
+                        struct buf *out)
+{
+    struct buf json = { 0 };
+    struct cache_head own;
+    route_store_write_record(&json, record);
+    cache_head_of(&own, record->generation, buf_slice(&json));
+    cache_head_write(out, head, trust);
+    cache_head_write(out, &own, &r->record_trust);
+    buf_add_slice(out, buf_slice(&json));
+    out->failed |= json.failed;
+    buf_fini(&json);
+}
+
+/* Cuts the first line off, with its line feed. */
+static struct slice cut_line(struct slice *text)
+{
+    const char *end = text->len ? memchr(text->at, '\n', text->len) : NULL;
+    struct slice line = { text->at, end ? (size_t)(end - text->at) + 1 : text->len };
+    *text = slice_after(*text, line.len);
+    return line;
+}
+
+/* The head's verdict; what is not believed of the record is as if nobody had said it. */
+static enum cache_verdict read_entry(const struct redis_store *r, struct slice text,
+                                     const struct cache_trust *trust, struct cache_head *head,
+                                     struct dynamo_active *out)
+{
+    struct cache_head own;
+    struct dynamo_active record = { 0 };
+    *out = (struct dynamo_active){ 0 };
+    enum cache_verdict verdict = cache_head_read(head, cut_line(&text), trust);
+    if (verdict != CACHE_BELIEVED) return verdict;
+    record_head(out, head);
+    if (cache_head_read(&own, cut_line(&text), &r->record_trust) == CACHE_BELIEVED &&
+        cache_document_check(&own, text) == CACHE_BELIEVED &&
+        route_store_read_record(text, &record) && record.generation == out->generation &&
+        strcmp(record.hash, out->hash) == 0)
+        *out = record;
+    return verdict;
+}
+
 /* ---- looking and fetching ------------------------------------------------------------------- */
 
 static void on_active(void *owner, const struct redis_reply *reply, const struct err *err)
@@ -57,13 +109,11 @@ static void on_active(void *owner, const struct redis_reply *reply, const struct
         route_store_end(&r->store, err);
         return;
     }
-    r->store.verdict = is_other ? CACHE_GARBAGE : cache_head_read(&r->head, text, r->trust);
+    r->store.verdict =
+        is_other ? CACHE_GARBAGE : read_entry(r, text, r->trust, &r->head, &r->store.active);
     buf_fini(&r->raw);
     buf_add_slice(&r->raw, text);
-    if (r->store.verdict == CACHE_BELIEVED) {
-        record_head(&r->store.active, &r->head);
-        r->store.bytes = r->head.bytes;
-    }
+    if (r->store.verdict == CACHE_BELIEVED) r->store.bytes = r->head.bytes;
     route_store_end(&r->store, NULL);
 }
 
@@ -154,8 +204,7 @@ static void put_candidate(struct redis_store *r, struct slice document,
     struct cache_head head;
     struct buf value = { 0 };
     cache_head_of(&head, next->generation, document);
-    cache_head_write(&value, &head, &r->candidate_trust);
-    route_store_write_record(&value, next);
+    write_entry(r, &head, &r->candidate_trust, next, &value);
     add_candidate_key(&keys[0], r);
     add_document_key(&keys[1], r, next->hash);
     struct slice words[] = { slice_str("MSET"), buf_slice(&keys[1]), document, buf_slice(&keys[0]),
@@ -168,14 +217,11 @@ static void put_active(struct redis_store *r, struct slice document,
                        const struct dynamo_active *next, struct buf *keys)
 {
     struct cache_head head;
-    struct buf line = { 0 }, past = { 0 }, channel = { 0 };
+    struct buf entry = { 0 }, channel = { 0 };
     char seconds[16];
     cache_head_of(&head, next->generation, document);
-    cache_head_write(&line, &head, r->trust);
-    if (r->keeps) {
-        buf_add_slice(&past, buf_slice(&line));
-        route_store_write_record(&past, next);
-    }
+    write_entry(r, &head, r->trust, next, &entry);
+    struct slice past = r->keeps ? buf_slice(&entry) : (struct slice){ 0 };
     cache_key_active(&keys[0], scope_of(r));
     cache_key_document(&keys[1], scope_of(r), &head);
     cache_key_document(&keys[2], scope_of(r), r->store.active.hash[0] ? &r->head : &head);
@@ -187,13 +233,12 @@ static void put_active(struct redis_store *r, struct slice document,
         slice_str("4"),      buf_slice(&keys[0]),
         buf_slice(&keys[1]), buf_slice(&keys[2]),
         buf_slice(&keys[3]), buf_slice(&r->raw),
-        buf_slice(&line),    document,
-        buf_slice(&channel), buf_slice(&past),
+        buf_slice(&entry),   document,
+        buf_slice(&channel), past,
         slice_str(seconds),
     };
     send_words(r, words, sizeof words / sizeof *words, on_put);
-    buf_fini(&line);
-    buf_fini(&past);
+    buf_fini(&entry);
     buf_fini(&channel);
 }
 
@@ -203,34 +248,18 @@ static void put(struct route_store *s, struct slice document, const struct dynam
     struct redis_store *r = redis_of(s);
     struct buf keys[4] = { 0 };
     struct dynamo_active which = *next;
-    route_store_hash(which.hash, document);
-    if (as_candidate)
-        put_candidate(r, document, &which, keys);
-    else
-        put_active(r, document, &which, keys);
+    route_store_hash(which.hash, document); /* the record names what it is about */
+    (as_candidate ? put_candidate : put_active)(r, document, &which, keys);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) buf_fini(&keys[i]);
 }
 
 /* ---- candidate and history ------------------------------------------------------------------ */
 
-/* A signed head, and the record behind it; what is not believed is as if it were not there. */
-static bool read_entry(struct slice text, const struct cache_trust *trust, struct dynamo_active *a)
-{
-    const char *end = text.len ? memchr(text.at, '\n', text.len) : NULL;
-    struct cache_head head;
-    if (!end) return false;
-    size_t n = (size_t)(end - text.at) + 1;
-    if (cache_head_read(&head, slice_of(text.at, n), trust) != CACHE_BELIEVED) return false;
-    if (!route_store_read_record(slice_after(text, n), a)) return false;
-    record_head(a, &head);
-    return true;
-}
-
 static void on_candidate(void *owner, const struct redis_reply *reply, const struct err *err)
 {
     struct redis_store *r = owner;
-    if (reply && !read_entry(reply->text, &r->candidate_trust, &r->store.candidate))
-        r->store.candidate = (struct dynamo_active){ 0 };
+    struct cache_head head;
+    if (reply) read_entry(r, reply->text, &r->candidate_trust, &head, &r->store.candidate);
     route_store_end(&r->store, err);
 }
 
@@ -246,8 +275,9 @@ static void on_history(void *owner, const struct redis_reply *reply, const struc
 {
     struct redis_store *r = owner;
     struct dynamo_active line, *to;
+    struct cache_head head;
     for (size_t i = 0; reply && i < reply->count; i++)
-        if (read_entry(reply->elements[i].text, r->trust, &line) &&
+        if (read_entry(r, reply->elements[i].text, r->trust, &head, &line) == CACHE_BELIEVED &&
             (to = route_store_add_history(&r->store)))
             *to = line;
     route_store_end(&r->store, err);
@@ -272,6 +302,7 @@ static void close_store(struct route_store *s)
 {
     struct redis_store *r = redis_of(s);
     buf_fini(&r->candidate_scope);
+    buf_fini(&r->record_scope);
     buf_fini(&r->raw);
     route_store_fini(s);
     free(r);
@@ -291,7 +322,9 @@ struct route_store *route_store_redis(const struct route_store_setup *setup, boo
     r->trust = setup->trust;
     r->keeps = keeps;
     buf_addf(&r->candidate_scope, "%.*s/candidate", SLICE_ARG(r->trust->scope));
-    r->candidate_trust = *r->trust;
+    buf_addf(&r->record_scope, "%.*s/record", SLICE_ARG(r->trust->scope));
+    r->candidate_trust = r->record_trust = *r->trust;
+    r->record_trust.scope = buf_slice(&r->record_scope);
     r->candidate_trust.scope = buf_slice(&r->candidate_scope);
     return &r->store;
 }

@@ -37,9 +37,9 @@ wants 'and what' 'to generation 1' "$(route history)"
 wants 'the audit record says so, too' '"act":"ROUTES","object":"generation 3"' "$(cat "$kit_dir/proxy1/audit.jsonl")"
 
 # ---- what is not believed ----------------------------------------------------------------------------
-head=$(redis --raw get "$key:active")
+head=$(redis --raw get "$key:active" | head -1)
 each_have_generation_3() { each_has routes_generation 3 && each_sends_to one; }
-restored() { [ "$(redis --raw get "$key:active")" = "$head" ]; }
+restored() { [ "$(redis --raw get "$key:active" | head -1)" = "$head" ]; }
 attack() { # NAME COMMAND...
     local name=$1
     shift
@@ -75,6 +75,25 @@ wants 'the next good one is taken' 'generation 5' "$(route publish "$kit_dir/two
 all_send_to two || not_ok 'the next good one is in force'
 ok 'the next good one is in force'
 
+# ---- two people --------------------------------------------------------------------------------------
+sed 's/"signing_key"/"approval": true, "signing_key"/' "$kit_dir/proxy0/sluice.json" >"$kit_dir/approval.json"
+with_approval() { "$binary" route "$@" --config "$kit_dir/approval.json" 2>&1; }
+wants 'where two people are wanted, a table becomes a candidate' 'is a candidate' "$(with_approval publish "$kit_dir/one.json" --author ana)"
+wants 'its author does not activate it' 'somebody else activates it' "$(with_approval activate --author ana || true)"
+candidate=$(redis --raw get "$key:candidate" | head -1)
+smuggle() { printf '%s\n' "$candidate" | redis -x set "$key:active"; }
+head=$(redis --raw get "$key:active" | head -1)
+smuggle >/dev/null
+redis publish "$key:changed" x >/dev/null
+until_so restored || not_ok 'a candidate moved to where the table in force stands is not believed'
+each_sends_to two || not_ok 'a candidate moved to where the table in force stands is not believed'
+ok 'a candidate moved to where the table in force stands is not believed'
+wants 'somebody else does' 'generation 6 is in force' "$(with_approval activate --author ben)"
+all_send_to one || not_ok 'then it is in force'
+wants 'once' 'publish it again' "$(with_approval activate --author ben || true)"
+wants 'and goes on' 'generation 7' "$(route publish "$kit_dir/two.json")"
+all_send_to two || not_ok 'and goes on'
+
 # ---- Redis itself ------------------------------------------------------------------------------------
 stop "$redis_pid" KILL
 all_have routes_cache_up 0 || not_ok 'metrics say that Redis is away'
@@ -92,7 +111,7 @@ wants 'a proxy that starts meanwhile takes the saved table' two "$(database_of 2
 [ "$(metric 2 'routes_from{from="disk"}')" = 1 ] || not_ok 'from the disk'
 start_redis
 all_have routes_cache_up 1 || not_ok 'Redis is back'
-back() { redis --raw get "$key:active" | grep -q '^sluice-routes 1 5 '; }
+back() { redis --raw get "$key:active" | grep -q '^sluice-routes 1 7 '; }
 until_so back || not_ok 'restarted empty: the proxies fill it'
 ok 'restarted empty: the proxies fill it'
 
@@ -116,7 +135,7 @@ wants 'nothing can be published there' 'READONLY' "$(route publish "$kit_dir/thr
 redis replicaof no one >/dev/null
 until_so back || not_ok 'a master again: filled again'
 ok 'a master again: filled again'
-wants 'and the next table comes through' 'generation 6' "$(route publish "$kit_dir/three.json")"
+wants 'and the next table comes through' 'generation 8' "$(route publish "$kit_dir/three.json")"
 all_send_to three || not_ok 'and is in force'
 
 routes_load_end 'no statement and no login failed all the while'

@@ -12,6 +12,9 @@
 #   all_send_to DATABASE    until that is where all send app
 #   says PATTERN            until some proxy's log has it
 #   redis WORDS...          redis-cli
+#   routes_moto             DynamoDB by moto, for what is started afterwards; fails, having said so,
+#                           where that cannot be had. $moto: its pid
+#   aws_python              a script on stdin, for which `table` is the table sluice-routes
 
 pass=0
 ok() {
@@ -42,6 +45,40 @@ start_redis() {
     wait_port "$redis_port" "$redis_pid" || die 'Redis did not start'
 }
 
+routes_moto() {
+    local venv=$root/build/moto
+    if [ ! -x "$venv/bin/moto_server" ]; then
+        if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install -q 'moto[server]' boto3; then
+            rm -rf "$venv"
+            say '# SKIP moto cannot be installed from PyPI'
+            return 1
+        fi
+    fi
+    routes_kit
+    moto_python=$venv/bin/python moto_port=''
+    free_port moto_port
+    export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=not-a-secret AWS_REGION=us-east-1
+    export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:$moto_port AWS_EC2_METADATA_DISABLED=true
+    unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_CA_BUNDLE https_proxy http_proxy HTTPS_PROXY
+    start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
+    moto=$started
+    wait_port "$moto_port" "$moto" || die 'moto did not start'
+    "$moto_python" - <<'PY'
+import boto3
+key = lambda name, kind: {"AttributeName": name, "KeyType": kind}
+boto3.client("dynamodb", region_name="us-east-1").create_table(
+    TableName="sluice-routes", BillingMode="PAY_PER_REQUEST", KeySchema=[key("pk", "HASH"), key("sk", "RANGE")],
+    AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")])
+PY
+}
+
+aws_python() {
+    {
+        printf 'import boto3\ntable = boto3.resource("dynamodb", region_name="us-east-1").Table("sluice-routes")\n'
+        cat
+    } | "$moto_python" -
+}
+
 routes_config() { # N: its configuration
     cat <<JSON
 { "server_id": "routes-test", "workers": 1, "drain_timeout": "1s",
@@ -55,8 +92,8 @@ routes_config() { # N: its configuration
   "admin": { "address": "127.0.0.1:${admins[$1]}" },
   "audit": { "to": "file:audit.jsonl" },
   "aws": { "region": "us-east-1" },
-  "routes": { "source": "$source", "refresh": "${refresh:-1s}", "saved": "saved.routes",
-      "cache": "redis://127.0.0.1:$redis_port", "signing_key": "env:ROUTES_KEY" ${routes_more:-} } }
+  "routes": { "source": "$source", "refresh": "${refresh:-1s}", "saved": "saved.routes"
+      ${routes_cache-, \"cache\": \"redis://127.0.0.1:$redis_port\", \"signing_key\": \"env:ROUTES_KEY\"} } }
 JSON
 }
 
@@ -65,6 +102,7 @@ start_proxy() { # N
     mkdir -p "$home"
     chmod 700 "$home"
     routes_config "$1" >"$home/sluice.json"
+    [ -z "${routes_first:-}" ] || cp "$routes_first" "$home/routes.json"
     hand_over "$home"
     start "sluice$1.$proxy_starts" "$support/sluice.sh" "$home" "$binary" run --config sluice.json
     proxies[$1]=$started
@@ -73,10 +111,15 @@ start_proxy() { # N
     wait_port "${ports[$1]}" "$started" || not_ok "proxy $1 did not start"
 }
 
-routes_begin() { # SOURCE N
-    source=$1 count=$2
+routes_kit() {
+    [ -z "${kit_dir:-}" ] || return 0
     binary=${SLUICE:-$build/sluice}
     kit_begin routes
+}
+
+routes_begin() { # SOURCE N
+    source=$1 count=$2
+    routes_kit
     warehouse_port='' redis_port='' redis_starts=0 proxy_starts=0
     ports=() admins=() proxies=() proxy_logs=()
     free_port warehouse_port
@@ -98,6 +141,15 @@ routes_begin() { # SOURCE N
 table() { # DATABASE
     printf '{ "rules": [ { "id": "r", "when": { "user": "app" }, "to": "pg", "database": "%s" } ],\n' "$1"
     printf '  "tests": [ { "name": "t", "user": "app", "database": "x", "expect": { "rule": "r" } } ] }\n'
+}
+
+large_table() { # DATABASE: of several pieces in DynamoDB
+    local n
+    printf '{ "rules": [\n'
+    for ((n = 0; n < 3500; n++)); do
+        printf '{ "id": "never-%d", "when": { "user": "app", "application": "nobody-%d" }, "to": "pg", "database": "two" },\n' $n $n
+    done
+    printf '{ "id": "r", "when": { "user": "app" }, "to": "pg", "database": "%s" } ] }\n' "$1"
 }
 
 route() { "$binary" route "$@" --config "$kit_dir/proxy0/sluice.json" 2>&1; }
