@@ -51,6 +51,7 @@ struct redis {
     uint32_t address; /* the next one to try */
     struct redis_reader *reader;
     struct wheel_node timer;
+    uv_timer_t farewell; /* what the end waits for when there is no stream */
     struct list pending; /* sent, in order */
     struct list moved;   /* to be sent where we are going */
     uint32_t n_pending, failures, greetings_left;
@@ -598,10 +599,6 @@ static void on_due(struct wheel_node *node)
     struct redis *r = list_item(node, struct redis, timer);
     uint64_t now = now_ms(r);
     struct err err;
-    if (r->closing) {
-        free_all(r);
-        return;
-    }
     if (r->state == REDIS_DOWN) {
         begin(r);
         return;
@@ -652,6 +649,11 @@ struct redis *redis_open(struct stream_loop *loop, const struct redis_options *o
     return r;
 }
 
+static void on_farewell(uv_handle_t *handle)
+{
+    free_all(list_item(handle, struct redis, farewell));
+}
+
 void redis_close(struct redis *r, void (*closed)(void *owner), void *owner)
 {
     r->closing = true;
@@ -663,8 +665,11 @@ void redis_close(struct redis *r, void (*closed)(void *owner), void *owner)
     if (r->resolve) resolve_cancel(r->resolve);
     r->resolve = NULL;
     wheel_cancel(&r->timer);
-    if (r->has_stream)
+    if (r->has_stream) {
         stream_close(&r->stream);
-    else
-        wheel_set(&r->loop->wheel, &r->timer, 0); /* not under the feet of whoever calls */
+        return;
+    }
+    /* Not under the feet of whoever calls; and a handle that closes keeps the loop alive. */
+    uv_timer_init(r->loop->uv, &r->farewell);
+    uv_close((uv_handle_t *)&r->farewell, on_farewell);
 }
