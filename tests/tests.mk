@@ -144,7 +144,7 @@ $(BUILD)/soak/%: tests/soak/%.c
 	$(call say,SOAK,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lpq
-soak: all $(BUILD)/soak/crosstalk
+soak: all $(BUILD)/soak/crosstalk $(BUILD)/integration/test_iam
 	@tests/soak/soak.sh
 	@STORM=10000 LOAD_S=60 CORE=1 tests/aws/out.sh
 

@@ -60,5 +60,7 @@ if [ -x "$long/test_sessions" ] && [ -x "$long/test_multiplexing" ]; then
 else
     echo '# SKIP the long forms of tests: make SAN=1 integration-tests builds them'
 fi
+# Ten thousand logins by IAM token in flight at once, while STS takes its time.
+judge '10,000 logins by token block nobody' env IAM_STORM=10000 SLUICE_ROOT="$root" SLUICE_BUILD="$build" "$build/integration/test_iam"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
