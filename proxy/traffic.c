@@ -60,6 +60,7 @@ void traffic_open(struct traffic *t, const struct config_routes *settings)
     t->path = settings->record ? strdup(settings->record) : NULL;
     t->cap_bytes = settings->record_size_bytes;
     t->per_second = settings->record_rate;
+    t->second = -1; /* a new rate holds at once */
     if (t->path) reopen(t);
     pthread_mutex_unlock(&t->lock);
 }
