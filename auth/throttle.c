@@ -5,7 +5,6 @@
 /* A tick is 64 ms: 32 bits of them last eight years. */
 enum {
     TICK_SHIFT = 6,
-    WINDOW_TICKS = THROTTLE_WINDOW_MS >> TICK_SHIFT,
     REFUSAL_TICKS = THROTTLE_REFUSAL_MS >> TICK_SHIFT,
 };
 
@@ -104,10 +103,11 @@ static struct record *take(struct throttle *t, uint64_t hash, uint32_t tick)
 /* ---- counting ----------------------------------------------------------------------------- */
 
 /* How many of the remembered failures are within the window: 0..THROTTLE_FAILURES. */
-static uint32_t recent(const struct record *r, uint32_t tick)
+static uint32_t recent(const struct record *r, const struct throttle_rule *rule, uint32_t tick)
 {
     uint32_t n = r->failures < THROTTLE_FAILURES ? r->failures : THROTTLE_FAILURES, sum = 0;
-    for (uint32_t i = 0; i < n; i++) sum += tick - r->at[i] <= WINDOW_TICKS;
+    uint64_t window_ticks = rule->window_ms >> TICK_SHIFT;
+    for (uint32_t i = 0; i < n; i++) sum += tick - r->at[i] <= window_ticks;
     return sum;
 }
 
@@ -125,13 +125,14 @@ bool throttle_refuses(const struct throttle *t, struct slice address, struct sli
     return r && is_refused(r, tick_of(now_ms));
 }
 
-void throttle_failed(struct throttle *t, struct slice address, struct slice user, uint64_t now_ms)
+void throttle_failed(struct throttle *t, const struct throttle_rule *rule, struct slice address,
+                     struct slice user, uint64_t now_ms)
 {
     uint32_t tick = tick_of(now_ms);
     note(take(t, hash_of(t, address, NULL), tick), tick);
     struct record *r = take(t, hash_of(t, address, &user), tick);
     note(r, tick);
-    if (recent(r, tick) < THROTTLE_FAILURES) return;
+    if (rule->failures == 0 || recent(r, rule, tick) < rule->failures) return;
     r->failures = 0; /* after the refusal the count begins anew */
     r->refused_until = tick + REFUSAL_TICKS;
 }
@@ -142,10 +143,11 @@ void throttle_succeeded(struct throttle *t, struct slice address, struct slice u
     if (r) t->records[r - t->records] = (struct record){ 0 };
 }
 
-uint32_t throttle_delay_ms(const struct throttle *t, struct slice address, uint64_t now_ms)
+uint32_t throttle_delay_ms(const struct throttle *t, const struct throttle_rule *rule,
+                           struct slice address, uint64_t now_ms)
 {
     const struct record *r = find(t, hash_of(t, address, NULL));
-    uint32_t failures = r ? recent(r, tick_of(now_ms)) : 0;
+    uint32_t failures = r ? recent(r, rule, tick_of(now_ms)) : 0;
     /* The first is anybody's slip of the finger. */
     if (failures < 2) return 0;
     uint32_t delay = (uint32_t)THROTTLE_DELAY_MIN_MS << (failures - 2);

@@ -1,9 +1,9 @@
 /* throttle: guessing passwords must be slow, and must not slow anybody else.
  *
- * Remembers failed logins of the last minute, per address and per address with
- * user name. Ten for one name from one address: that pair is refused for two
- * minutes, whatever it sends, without a look at the user or at any server. Fewer,
- * or spread over many names: the answer to each further failure is held back,
+ * Remembers failed logins of the last while (a minute), per address and per address
+ * with user name. Too many (ten) for one name from one address: that pair is refused
+ * for two minutes, whatever it sends, without a look at the user or at any server.
+ * Fewer, or spread over many names: the answer to each further failure is held back,
  * longer each time. Only failures wait; a right password never does.
  *
  *     throttle_refuses?  -- yes --> refuse at once
@@ -24,8 +24,7 @@
 #include "protocol/map.h"
 
 enum {
-    THROTTLE_FAILURES = 10, /* within the window, for one address and name */
-    THROTTLE_WINDOW_MS = 60000,
+    THROTTLE_FAILURES = 10, /* that are remembered, and the most that a rule may allow */
     THROTTLE_REFUSAL_MS = 120000,
     THROTTLE_DELAY_MIN_MS = 100, /* after the second failure; doubles with each further one */
     THROTTLE_DELAY_MAX_MS = 3200,
@@ -33,6 +32,12 @@ enum {
 };
 
 struct throttle;
+
+/* `failures` within `window_ms` for one address and name, and the pair is refused; 0: never. */
+struct throttle_rule {
+    uint32_t failures;
+    uint64_t window_ms;
+};
 
 /* `seed` keeps strangers from choosing addresses and names that collide. NULL: no memory. */
 struct throttle *throttle_new(struct map_seed seed);
@@ -46,13 +51,15 @@ bool throttle_refuses(const struct throttle *t, struct slice address, struct sli
                       uint64_t now_ms);
 
 /* A login that was tried came to nothing. Refused ones are not to be counted. */
-void throttle_failed(struct throttle *t, struct slice address, struct slice user, uint64_t now_ms);
+void throttle_failed(struct throttle *t, const struct throttle_rule *rule, struct slice address,
+                     struct slice user, uint64_t now_ms);
 
 /* This user's failures from there are forgotten; those of the address are not, or one good account
  * would cover for guessing at others. */
 void throttle_succeeded(struct throttle *t, struct slice address, struct slice user);
 
 /* How long to hold back the answer to a login that has just failed. */
-uint32_t throttle_delay_ms(const struct throttle *t, struct slice address, uint64_t now_ms);
+uint32_t throttle_delay_ms(const struct throttle *t, const struct throttle_rule *rule,
+                           struct slice address, uint64_t now_ms);
 
 #endif

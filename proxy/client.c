@@ -6,9 +6,9 @@
 #include "protocol/startup.h"
 #include "protocol/wire.h"
 #include "proxy/admission.h"
+#include "proxy/fronted.h"
 #include "proxy/iam_door.h"
 #include "proxy/io/offload.h"
-#include "proxy/io/proxy_header.h"
 #include "proxy/random.h"
 #include "proxy/realm.h"
 #include "proxy/shared.h"
@@ -59,8 +59,8 @@ const char *client_state_name(enum client_state state) { return state_names[stat
 
 typedef void action(struct client *c, void *arg);
 
-static action do_nothing, do_take_address, do_answer_ssl, do_answer_gss, do_secure,
-    do_secure_directly, do_cancel, do_log_in, do_check_proof, do_join, do_say_why, do_hang_up;
+static action do_nothing, do_answer_ssl, do_answer_gss, do_secure, do_secure_directly, do_cancel,
+    do_log_in, do_check_proof, do_join, do_say_why, do_hang_up;
 
 static const struct row {
     action *act;
@@ -137,6 +137,7 @@ static void login_free(struct login *l)
 
 void client_login_done(struct client *c)
 {
+    if (c->login) atomic_fetch_sub(&c->env->shared->logging_in, 1);
     login_free(c->login);
     c->login = NULL;
     wheel_cancel(&c->timer);
@@ -206,41 +207,21 @@ static void drop_silently(struct client *c, const char *why)
 
 /* ---- behind a load balancer ----------------------------------------------------------------- */
 
-static void do_take_address(struct client *c, void *arg)
-{
-    const struct proxy_header *header = arg;
-    /* The load balancer itself, looking whether we are well. It may not log in unless a rule says
-     * so, and that is asked later. */
-    if (header->result == PROXY_HEADER_LOCAL) return;
-    c->address = header->is_v6 ? address_v6(header->address, header->port)
-                               : address_v4(header->address, header->port);
-    if (realm_lets_in(c->realm, &c->address)) return;
-    metrics_add(&c->env->metrics, METRIC_clients_turned_away, 1);
-    drop(c, "client.turned_away", "no access rule");
-}
-
-static unsigned headers_wanted(const struct client *c)
-{
-    switch (c->realm->config->listen[c->listen].proxy_protocol) {
-    case CONFIG_PROXY_V1: return PROXY_HEADER_V1;
-    case CONFIG_PROXY_V2: return PROXY_HEADER_V2;
-    case CONFIG_PROXY_ANY: return PROXY_HEADER_V1 | PROXY_HEADER_V2;
-    default: return 0;
-    }
-}
-
 /* False when more bytes are needed, or none. */
 static bool take_header(struct client *c, struct slice *in)
 {
-    struct proxy_header header = proxy_header_read(*in, headers_wanted(c));
-    if (header.result == PROXY_HEADER_MORE) return false;
-    if (header.result == PROXY_HEADER_BAD) {
+    switch (fronted_take(c->realm, c->listen, in, &c->address)) {
+    case FRONTED_MORE: return false;
+    case FRONTED_BAD:
         drop_silently(c, "no PROXY header, or not of the version that proxy_protocol names");
         return false;
+    case FRONTED_SHUT:
+        metrics_add(&c->env->metrics, METRIC_clients_turned_away, 1);
+        drop(c, "client.turned_away", "no access rule");
+        return false;
+    case FRONTED_DONE: client_step(c, CLIENT_ON_HEADER, NULL); return true;
     }
-    *in = slice_after(*in, header.size);
-    client_step(c, CLIENT_ON_HEADER, &header);
-    return true;
+    return false;
 }
 
 /* ---- TLS ------------------------------------------------------------------------------------ */
@@ -419,8 +400,8 @@ static void on_held_back(struct wheel_node *node)
 static void login_failed(struct client *c)
 {
     metrics_add(&c->env->metrics, METRIC_logins_failed, 1);
-    uint32_t delay_ms =
-        shared_login_failed(c->env->shared, &c->address, c->login->user_name, env_now_ms(c->env));
+    uint32_t delay_ms = shared_login_failed(c->env->shared, &c->address, c->login->user_name,
+                                            &c->realm->config->limits, env_now_ms(c->env));
     c->login->failed = true;
     if (delay_ms == 0) {
         say_failed(c);
@@ -632,7 +613,8 @@ static void do_log_in(struct client *c, void *arg)
         return;
     }
     if (!admission_allows(c, l->user_name, &err) ||
-        !shared_may_log_in(c->env->shared, &c->address, l->user_name, env_now_ms(c->env), &err)) {
+        !shared_may_log_in(c->env->shared, &c->address, l->user_name, &c->realm->config->limits,
+                           env_now_ms(c->env), &err)) {
         metrics_add(&c->env->metrics, METRIC_logins_failed, 1);
         client_refuse(c, &err);
         return;
@@ -846,8 +828,9 @@ bool client_detach(struct client *c, struct client *to, struct stream_moved *mov
     return true;
 }
 
-void client_abandon(struct client *c)
+void client_abandon(struct client *c, struct shared *shared)
 {
+    if (c->login) atomic_fetch_sub(&shared->logging_in, 1);
     forget_identity(c);
     login_free(c->login);
     buf_fini(&c->held);
@@ -883,8 +866,9 @@ bool client_open(struct client *c, struct env *env, const struct client_events *
         close(fd);
         return false;
     }
+    atomic_fetch_add(&env->shared->logging_in, 1);
     c->realm = realm_ref(env->realm);
-    c->state = headers_wanted(c) ? CLIENT_FRONTED : CLIENT_ACCEPTED;
+    c->state = fronted_is_wanted(c->realm, listen) ? CLIENT_FRONTED : CLIENT_ACCEPTED;
     metrics_add(&env->metrics, METRIC_clients, 1);
     wheel_set(&env->streams.wheel, &c->timer, c->realm->config->limits.login_timeout_ms);
     if (!stream_open(&c->stream, &env->streams, &stream_events, fd, &err))

@@ -95,7 +95,7 @@ bool client_open(struct client *c, struct env *env, const struct client_events *
 bool client_detach(struct client *c, struct client *to, struct stream_moved *moved);
 bool client_attach(struct client *c, struct env *env, struct stream_moved *moved);
 /* Instead of attach: frees what it had. */
-void client_abandon(struct client *c);
+void client_abandon(struct client *c, struct shared *shared);
 
 /* The one way to change state; see client.def. `arg` is what the row's action expects. */
 void client_step(struct client *c, enum client_event event, void *arg);

@@ -84,8 +84,8 @@ static void proof_failed(struct proof *p)
 {
     struct http_door *d = p->door;
     char from[ADDRESS_TEXT_MAX];
-    uint32_t delay_ms =
-        shared_login_failed(d->overview->shared, &p->from, slice_str(p->name), now_ms(d));
+    uint32_t delay_ms = shared_login_failed(d->overview->shared, &p->from, slice_str(p->name),
+                                            &p->realm->config->limits, now_ms(d));
     metrics_add(&d->overview->shared->metrics, METRIC_admin_logins_failed, 1);
     log_event(d->log, LOG_WARNING, "admin.login_failed",
               LOG_TEXT("from", address_text(&p->from, from)), LOG_TEXT("user", p->name), LOG_END);
@@ -189,7 +189,8 @@ void http_door_prove(struct http_door *d, struct http_exchange *x, struct slice 
         refuse(x, 401, done, context);
         return;
     }
-    if (!shared_may_log_in(d->overview->shared, &from, user, now_ms(d), &err)) {
+    const struct config_limits *limits = &d->overview->realm->config->limits;
+    if (!shared_may_log_in(d->overview->shared, &from, user, limits, now_ms(d), &err)) {
         refuse(x, 429, done, context);
         return;
     }

@@ -15,8 +15,7 @@
 #include "proxy/worker.h"
 
 enum {
-    HELD_HIGH_BYTES = 256 * 1024, /* a waiting client that has sent more is not read for a while */
-    HELD_KEEP_BYTES = 512,        /* an empty buffer that is no larger is kept for the next wait */
+    HELD_KEEP_BYTES = 512, /* an empty buffer that is no larger is kept for the next wait */
     FAIR_SHARE_MS = 20,
 };
 
@@ -281,7 +280,7 @@ static void hold(struct session *s, struct slice left, bool was_held)
         client_refuse(&s->client, &err);
         return;
     }
-    if (held->len > HELD_HIGH_BYTES && s->waits) stream_pause(&s->client.stream);
+    if (held->len > s->client.env->streams.high_bytes && s->waits) stream_pause(&s->client.stream);
     if (held->len == 0)
         hoard_release(s);
     else if (!s->waits)

@@ -596,6 +596,8 @@ const struct pool_events *session_pool_events(void) { return &pool_events; }
 static bool has_room(struct env *env)
 {
     unsigned limit = env->realm->config->limits.clients;
+    if (atomic_load(&env->shared->logging_in) >= env->realm->config->limits.logins_in_progress)
+        return false;
     if (atomic_fetch_add(&env->shared->clients, 1) < limit) return true;
     atomic_fetch_sub(&env->shared->clients, 1);
     return false;
@@ -623,7 +625,7 @@ void session_lost(struct session *s, struct stream_moved *moved, struct shared *
 {
     atomic_fetch_sub(&shared->clients, 1);
     stream_moved_drop(moved);
-    client_abandon(&s->client);
+    client_abandon(&s->client, shared);
     free(s);
 }
 

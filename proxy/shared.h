@@ -6,6 +6,7 @@
 #ifndef SLUICE_PROXY_SHARED_H
 #define SLUICE_PROXY_SHARED_H
 
+#include "auth/rate.h"
 #include "protocol/err.h"
 #include "protocol/map.h"
 #include "protocol/slice.h"
@@ -28,8 +29,9 @@ struct traffic;
 struct worker;
 
 struct shared {
-    pthread_mutex_t lock; /* throttle */
+    pthread_mutex_t lock; /* throttle, login_rate */
     struct throttle *throttle;
+    struct rate login_rate; /* by address */
     struct budgets budgets;
     struct healths healths;         /* of clusters */
     struct route_stats route_stats; /* the control thread's */
@@ -37,6 +39,7 @@ struct shared {
     struct map_seed seed;
     uint8_t user_key[32]; /* of this process: makes the salts of users who do not exist */
     atomic_uint clients;
+    atomic_uint logging_in;      /* of these, who have not logged in yet */
     atomic_ullong hoarded_bytes; /* held statements of all clients: see hoard.h */
     atomic_ullong next_id;       /* connection ids, clients and servers alike */
     atomic_bool draining;
@@ -60,12 +63,14 @@ static inline uint64_t shared_next_id(struct shared *s)
     return atomic_fetch_add(&s->next_id, 1) + 1;
 }
 
-/* Failed logins slow their address down. Any thread. */
+/* Failed logins slow their address down, and no address may begin more than so many a second. Any
+ * thread. */
+struct config_limits;
 bool shared_may_log_in(struct shared *s, const struct address *from, struct slice user,
-                       uint64_t now_ms, struct err *err);
+                       const struct config_limits *limits, uint64_t now_ms, struct err *err);
 /* Returns how long to hold the answer back. */
 uint32_t shared_login_failed(struct shared *s, const struct address *from, struct slice user,
-                             uint64_t now_ms);
+                             const struct config_limits *limits, uint64_t now_ms);
 void shared_login_succeeded(struct shared *s, const struct address *from, struct slice user);
 
 #endif

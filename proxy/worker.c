@@ -103,6 +103,25 @@ static const struct listen_events listen_events = {
     .on_closed = on_listen_closed,
 };
 
+static struct socket_keepalive keepalive_of(const struct config *config)
+{
+    return (struct socket_keepalive){
+        .idle_s = (uint32_t)(config->limits.keepalive_idle_ms / 1000),
+        .interval_s = (uint32_t)(config->limits.keepalive_interval_ms / 1000),
+        .probes = config->limits.keepalive_count,
+    };
+}
+
+/* What a loop does as the configuration says, for connections from now on. */
+static void tune(struct worker *w)
+{
+    const struct config *config = w->env.realm->config;
+    w->env.streams.keepalive = keepalive_of(config);
+    w->env.streams.high_bytes = (uint32_t)config->limits.session_buffer_bytes;
+    for (size_t i = 0; i < w->n_listeners; i++)
+        listen_tune(&w->listeners[i].listen, &w->env.streams.keepalive);
+}
+
 static bool open_listener(struct worker *w, uint16_t index, struct err *err)
 {
     const struct config *config = w->env.realm->config;
@@ -116,11 +135,8 @@ static bool open_listener(struct worker *w, uint16_t index, struct err *err)
         return err_set(err, ERR_CONFIG, "listen[%u].address: \"%s\" is no numeric address", index,
                        at->text);
     struct listen_options options = {
-        .keepalive = {
-            .idle_s = (uint32_t)(config->limits.keepalive_idle_ms / 1000),
-            .interval_s = (uint32_t)(config->limits.keepalive_interval_ms / 1000),
-            .probes = config->limits.keepalive_count,
-        },
+        .keepalive = keepalive_of(config),
+        .backlog = config->limits.backlog,
         .exclusive = at->is_unix,
     };
     struct worker_listener *l = &w->listeners[w->n_listening];
@@ -304,6 +320,7 @@ static void reload(struct worker *w, struct realm *realm)
     uint32_t at = 0;
     struct pool *p;
     while ((p = map_next(&w->pools, &at))) pool_retune(p, realm, &realm->config->pool);
+    tune(w);
     realm_unref(before);
 }
 
@@ -415,6 +432,7 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     w->env.realm = realm_ref(realm);
     w->env.routes = route_force_ref(routes);
     w->env.shadow = route_force_ref(shadow);
+    tune(w);
     list_init(&w->sessions);
     hoard_begin(w);
     list_init(&w->cancelling);

@@ -182,7 +182,7 @@ bool listen_open(struct listen *l, uv_loop_t *uv, const union socket_address *ad
     if (l->fd < 0) return false;
     bool bound =
         l->is_local ? bind_local(l, options->unix_mode, err) : bind_tcp(l, options->exclusive, err);
-    if (bound && listen(l->fd, LISTEN_BACKLOG) != 0)
+    if (bound && listen(l->fd, options->backlog ? (int)options->backlog : LISTEN_BACKLOG) != 0)
         bound = fail(err, &l->address, "listen", errno);
     int status = bound ? uv_poll_init(uv, &l->poll, l->fd) : 0;
     if (status != 0) bound = fail(err, &l->address, "poll", -status);
@@ -197,6 +197,11 @@ bool listen_open(struct listen *l, uv_loop_t *uv, const union socket_address *ad
     l->spare_fd = spare_open();
     uv_poll_start(&l->poll, UV_READABLE, on_ready);
     return true;
+}
+
+void listen_tune(struct listen *l, const struct socket_keepalive *keepalive)
+{
+    if (!l->closing && !l->is_local) socket_keep_alive(l->fd, keepalive);
 }
 
 void listen_close(struct listen *l)

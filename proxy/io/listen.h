@@ -36,6 +36,7 @@ enum {
 
 struct listen_options {
     struct socket_keepalive keepalive;
+    uint32_t backlog;   /* connections that wait for us in the kernel; 0: LISTEN_BACKLOG */
     uint32_t unix_mode; /* permissions of a unix socket's file; 0: 0700 */
     bool exclusive;     /* no SO_REUSEPORT: nobody else may listen there */
 };
@@ -58,6 +59,9 @@ struct listen {
 bool listen_open(struct listen *l, uv_loop_t *uv, const union socket_address *address,
                  const struct listen_options *options, const struct listen_events *events,
                  struct err *err);
+
+/* For connections accepted from now on. */
+void listen_tune(struct listen *l, const struct socket_keepalive *keepalive);
 
 /* Stops at once, removes the unix socket's file; on_closed comes later, once, and then the memory
  * may go. Harmless when closing already. */

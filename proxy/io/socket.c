@@ -83,14 +83,18 @@ static bool set(int fd, int level, int option, uint32_t value)
     return setsockopt(fd, level, option, &v, sizeof v) == 0;
 }
 
-static bool tune_tcp(int fd, const struct socket_keepalive *keepalive)
+bool socket_keep_alive(int fd, const struct socket_keepalive *keepalive)
 {
-    if (!set(fd, IPPROTO_TCP, TCP_NODELAY, 1)) return false;
-    if (!keepalive || !keepalive->idle_s) return true;
+    if (!keepalive || !keepalive->idle_s) return set(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
     return set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
            set(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive->idle_s) &&
            (!keepalive->interval_s || set(fd, IPPROTO_TCP, TCP_KEEPINTVL, keepalive->interval_s)) &&
            (!keepalive->probes || set(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive->probes));
+}
+
+static bool tune_tcp(int fd, const struct socket_keepalive *keepalive)
+{
+    return set(fd, IPPROTO_TCP, TCP_NODELAY, 1) && socket_keep_alive(fd, keepalive);
 }
 
 int socket_new(const union socket_address *address, const struct socket_keepalive *keepalive,

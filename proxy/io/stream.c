@@ -38,7 +38,7 @@ static void tell_later(struct stream *s)
 bool stream_loop_init(struct stream_loop *l, uv_loop_t *uv)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN };
-    *l = (struct stream_loop){ .uv = uv };
+    *l = (struct stream_loop){ .uv = uv, .high_bytes = STREAM_HIGH_BYTES };
     l->receive = malloc(STREAM_RECEIVE_BYTES);
     l->plain = malloc(STREAM_PLAIN_BYTES);
     l->gather = malloc(STREAM_RECORD_BYTES);
@@ -222,7 +222,8 @@ static void on_written(uv_write_t *write, int status)
         part_ways(s);
     else
         out_free(s);
-    if (s->choked && !s->flushing && !s->broken && stream_backlog(s) < STREAM_LOW_BYTES) {
+    if (s->choked && !s->flushing && !s->broken &&
+        stream_backlog(s) < s->loop->high_bytes / STREAM_LOW_PART) {
         s->choked = false;
         s->events->on_drained(s);
     }
@@ -240,7 +241,7 @@ static bool out_keep(struct stream *s, const struct iovec *parts, int count, siz
     }
     if (s->out->waiting.failed) return break_off(s, UV_ENOMEM);
     if (!busy && !out_send(s)) return false;
-    if (stream_backlog(s) > STREAM_HIGH_BYTES) s->choked = true;
+    if (stream_backlog(s) > s->loop->high_bytes) s->choked = true;
     return true;
 }
 

@@ -39,8 +39,9 @@ enum {
     /* One recv's worth decrypted, and the record that was cut off in the recv before. */
     STREAM_PLAIN_BYTES = STREAM_RECEIVE_BYTES + 17 * 1024,
     STREAM_RECORD_BYTES = 16 * 1024, /* what fits into one TLS record */
-    STREAM_HIGH_BYTES = 256 * 1024,  /* `out` beyond this: stream_is_choked */
-    STREAM_LOW_BYTES = 64 * 1024,    /* and below this: on_drained */
+    STREAM_HIGH_BYTES =
+        256 * 1024,      /* `out` beyond this: stream_is_choked; a loop may have another */
+    STREAM_LOW_PART = 4, /* and below this part of it: on_drained */
 };
 
 /* What a loop lends to all its streams. One per loop, not moved once initialised. */
@@ -48,6 +49,7 @@ struct stream_loop {
     uv_loop_t *uv;
     struct wheel wheel;                /* for the owners' timeouts as well */
     struct socket_keepalive keepalive; /* of sockets that stream_connect makes; may be changed */
+    uint32_t high_bytes;               /* STREAM_HIGH_BYTES; may be changed, at least 16 KiB */
     char *receive;                     /* STREAM_RECEIVE_BYTES, raw bytes of one recv */
     char *plain;                       /* STREAM_PLAIN_BYTES, decrypted bytes */
     char *gather;                      /* STREAM_RECORD_BYTES, small parts of one write */

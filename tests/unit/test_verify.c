@@ -391,7 +391,8 @@ static void cve_2015_4054_any_message_in_any_state(void **state)
     for (int m = AUTH_SCRAM; m < AUTH_METHOD_COUNT; m++)
         for (int type = 0; type < 256; type++)
             for (size_t i = 0; i < 3; i++) {
-                if (m == AUTH_DIGEST ? type == 'd' : type == 'p') continue;
+                /* Code 14 is answered by 'i', which has a test of its own. */
+                if (type == (m == AUTH_DIGEST ? 'd' : m == AUTH_IDP ? 'i' : 'p')) continue;
                 assert_int_equal(answer(*state, (enum auth_method)m, "ana", (uint8_t)type,
                                         slice_of(body, sizes[i])),
                                  VERIFY_BAD);
