@@ -176,9 +176,13 @@ install: all
 	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
 	install -D -m 644 deploy/systemd/sluice.json $(DESTDIR)$(PREFIX)/share/doc/sluice/examples/sluice.json
 
+# Templates, manifests, unit, image, scripts and package, each by its linter (DEB= leaves the package out).
+lint-deploy: all
+	@DEB=$(if $(filter undefined,$(origin DEB)),1,$(DEB)) tests/deploy/lint.sh
+
 # A Debian package of what git has, in build/deb.
 deb:
 	@tests/support/packages.sh build package
 	@deploy/debian/build.sh
 
-.PHONY: deb policy lint-test regress integration-tests analysis fuzz-programs bench-programs
+.PHONY: deb lint-deploy policy lint-test regress integration-tests analysis fuzz-programs bench-programs
