@@ -41,21 +41,26 @@ static struct slice trim_code(struct slice code)
     return name;
 }
 
-/* <ErrorResponse><Error>, and the older <Response><Errors><Error>. */
+/* <ErrorResponse><Error>, the older <Response><Errors><Error>, and S3's bare <Error>. */
 static void read_xml(struct slice body, struct aws_error *out)
 {
     struct aws_xml_field fields[] = {
-        { .path = "Error/Code" },        { .path = "Error/Message" },
-        { .path = "Errors/Error/Code" }, { .path = "Errors/Error/Message" },
-        { .path = "RequestId" },         { .path = "RequestID" },
+        { .path = "Error/Code" },
+        { .path = "Error/Message" },
+        { .path = "Errors/Error/Code" },
+        { .path = "Errors/Error/Message" },
+        { .path = "Code" },
+        { .path = "Message" },
+        { .path = "RequestId" },
+        { .path = "RequestID" },
     };
     enum { COUNT = sizeof fields / sizeof *fields };
     if (aws_xml_read(body, NULL, NULL, fields, COUNT)) {
-        size_t at = fields[0].count ? 0 : 2;
+        size_t at = fields[0].count ? 0 : fields[2].count ? 2 : 4;
         copy_line(out->code, sizeof out->code, buf_slice(&fields[at].value));
         copy_line(out->message, sizeof out->message, buf_slice(&fields[at + 1].value));
         copy_line(out->request_id, sizeof out->request_id,
-                  buf_slice(&fields[fields[4].count ? 4 : 5].value));
+                  buf_slice(&fields[fields[6].count ? 6 : 7].value));
     }
     aws_xml_fields_fini(fields, COUNT);
 }

@@ -71,9 +71,15 @@ bool aws_request_sign(struct aws_request *r, const struct aws_credentials *crede
                                      r->header_count,      buf_slice(&r->body) };
     struct sigv4_key key = aws_credentials_key(credentials, slice_str(endpoint->signing_region),
                                                slice_str(aws_service(endpoint->service)->signing));
-    struct sigv4_options options = { .now_ms = now_ms, .skew_ms = skew_ms };
+    /* S3 names a path's bytes as they are, and wants the body's hash said. */
+    bool is_s3 = endpoint->service == AWS_S3;
+    struct sigv4_options options = {
+        .now_ms = now_ms, .skew_ms = skew_ms, .keep_path = is_s3, .sign_body = is_s3
+    };
     struct sigv4_signed signature;
     bool ok = sigv4_sign(&request, &key, &options, &signature) &&
+              (!is_s3 || aws_request_add_header(r, "x-amz-content-sha256",
+                                                slice_str(signature.content_sha256))) &&
               add_signature(r, credentials, &signature);
     sigv4_signed_fini(&signature);
     return ok;

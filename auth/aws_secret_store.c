@@ -67,6 +67,19 @@ bool ssm_parameter_answer(const struct aws_response *response, struct buf *value
     return ok || fail(error, response->status, AWS_FAULT_DENIED, "the parameter has no value");
 }
 
+int64_t ssm_parameter_version(const struct aws_response *response)
+{
+    struct json_error ignored;
+    int64_t version = 0;
+    struct json_doc *doc = json_parse(response->body, AWS_ANSWER_CAP_BYTES, &ignored);
+    const struct json_value *parameter =
+        doc ? json_member(json_root(doc), slice_str("Parameter")) : NULL;
+    const struct json_value *v = parameter ? json_member(parameter, slice_str("Version")) : NULL;
+    if (v && json_type(v) == JSON_NUMBER) json_integer(v, &version);
+    json_free(doc);
+    return version;
+}
+
 /* The secret's own text is JSON: {"username":"...","password":"..."}. */
 static bool take_member(struct slice text, struct slice key, struct buf *value)
 {

@@ -14,6 +14,9 @@ bool ssm_parameter_request(struct slice name, const struct aws_signer *signer,
 bool ssm_parameter_answer(const struct aws_response *response, struct buf *value,
                           struct aws_error *error);
 
+/* The version that came with a value; 0 when the answer does not say. */
+int64_t ssm_parameter_version(const struct aws_response *response);
+
 /* GetSecretValue, the current version. `id` is a name or an ARN. */
 bool secrets_manager_request(struct slice id, const struct aws_signer *signer,
                              struct aws_request *request);

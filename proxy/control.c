@@ -3,6 +3,7 @@
 #include "proxy/aws_client.h"
 #include "proxy/aws_feed.h"
 #include "proxy/aws_secrets.h"
+#include "proxy/config_origin.h"
 #include "proxy/control_order.h"
 #include "proxy/creds.h"
 #include "proxy/history.h"
@@ -11,6 +12,7 @@
 #include "proxy/ops/audit.h"
 #include "proxy/ops/config_settings.h"
 #include "proxy/ops/env_file.h"
+#include "proxy/ops/file.h"
 #include "proxy/random.h"
 #include "proxy/realm.h"
 #include "proxy/route_explain.h"
@@ -38,6 +40,8 @@ struct reload {
     struct problems problems;
     struct control_order *order; /* who hears of the end; NULL: nobody */
     bool secrets_only;           /* the same configuration, with the secrets of today */
+    bool is_poll;                /* no news are nothing to speak of */
+    char version[CONFIG_ORIGIN_VERSION_BYTES];
 };
 
 struct control {
@@ -45,6 +49,7 @@ struct control {
     uv_signal_t hup, term, interrupt;
     uv_timer_t deadline;
     uv_timer_t refresh; /* the next look at the secrets */
+    uv_timer_t poll;    /* and at the configuration */
     uv_async_t all_gone;
     uv_async_t secret_refused;
     struct mailbox mailbox; /* orders from the console; answers from workers */
@@ -60,6 +65,9 @@ struct control {
     struct traffic traffic;
     struct log *log;
     struct aws_secrets *secrets;
+    struct config_origin *source; /* NULL: the configuration is a file */
+    const struct control_start *start;
+    uint64_t seen[2];         /* what was found there last, good or bad */
     struct reload *reload;    /* NULL: none under way */
     struct mail *orders;      /* reloads that wait for it to end */
     int64_t secrets_asked_ms; /* when they were looked at last */
@@ -177,22 +185,45 @@ static const char *first_error(const struct problems *problems)
     return "no memory";
 }
 
+enum reload_kind { RELOAD_ALL, RELOAD_SECRETS, RELOAD_POLL };
+
 static void start_reload(struct control *c, const char *who, struct control_order *order,
-                         bool secrets_only);
+                         enum reload_kind kind);
 
 static void on_refresh(uv_timer_t *timer)
 {
-    start_reload(timer->data, "secret_refresh", NULL, true);
+    start_reload(timer->data, "secret_refresh", NULL, RELOAD_SECRETS);
 }
 
 /* A tenth either way, so that many proxies do not ask at once. */
+static uint64_t about(uint64_t ms) { return ms - ms / 10 + random_u32() % (ms / 5 + 1); }
+
 static void schedule_refresh(struct control *c)
 {
-    uint64_t ms = c->realm->config->secret_refresh_ms;
     uv_timer_stop(&c->refresh);
     c->secrets_asked_ms = aws_feed_now_ms();
     if (aws_secrets_needed(c->realm->config))
-        uv_timer_start(&c->refresh, on_refresh, ms - ms / 10 + random_u32() % (ms / 5 + 1), 0);
+        uv_timer_start(&c->refresh, on_refresh, about(c->realm->config->secret_refresh_ms), 0);
+}
+
+static void on_poll(uv_timer_t *timer) { start_reload(timer->data, "poll", NULL, RELOAD_POLL); }
+
+static void schedule_poll(struct control *c)
+{
+    uint64_t ms = about(c->realm->config->config_refresh_ms);
+    uv_timer_stop(&c->poll);
+    if (c->source && !c->draining) uv_timer_start(&c->poll, on_poll, ms, 0);
+}
+
+/* For a start while AWS cannot be reached. It holds references, no secrets. */
+static void save_config(struct control *c)
+{
+    const char *path = c->start->saved;
+    struct err err;
+    if (!c->source || !path) return;
+    if (!file_replace(path, config_text(c->realm->config), 0600, &err))
+        log_event(c->log, LOG_WARNING, "config.not_saved", LOG_TEXT("file", path),
+                  LOG_TEXT("why", err.message), LOG_END);
 }
 
 /* A cluster refused a password that was given to us: AWS may have a newer one. */
@@ -200,7 +231,8 @@ static void on_secret_refused(uv_async_t *async)
 {
     struct control *c = async->data;
     if (aws_feed_now_ms() - c->secrets_asked_ms < REFUSED_EVERY_MS) return;
-    if (aws_secrets_needed(c->realm->config)) start_reload(c, "a refused password", NULL, true);
+    if (aws_secrets_needed(c->realm->config))
+        start_reload(c, "a refused password", NULL, RELOAD_SECRETS);
 }
 
 static void put_in_force(struct control *c, struct realm *realm, struct route_force *routes,
@@ -221,7 +253,9 @@ static void put_in_force(struct control *c, struct realm *realm, struct route_fo
     route_keeper_reload(c->keeper);
     warn_of_the_world(c);
     log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", realm->config->name),
-              LOG_U64("generation", realm->generation), LOG_END);
+              LOG_U64("generation", realm->generation), LOG_TEXT("version", c->reload->version),
+              LOG_END);
+    save_config(c);
 }
 
 static void not_reloaded(struct control *c, const struct reload *r)
@@ -281,7 +315,7 @@ static void start_next_reload(struct control *c)
         control_take_order(c, list_item(mail, struct control_order, mail));
     } else if (c->reload_again) {
         c->reload_again = false;
-        start_reload(c, "SIGHUP", NULL, false);
+        start_reload(c, "SIGHUP", NULL, RELOAD_ALL);
     }
 }
 
@@ -295,11 +329,67 @@ static void on_secrets(void *owner, bool ok)
     if (!ok) not_reloaded(c, r);
     end_reload(c, ok);
     schedule_refresh(c);
+    schedule_poll(c);
     start_next_reload(c);
 }
 
+/* Reads the secrets next, and then takes it. NULL: the problems say why not. */
+static void take_config(struct control *c, struct config *config)
+{
+    struct reload *r = c->reload;
+    r->config = config;
+    if (config) {
+        aws_secrets_fetch(c->secrets, config, &r->problems, on_secrets, c);
+        return;
+    }
+    if (!r->secrets_only)
+        history_add(&c->overview.history, r->who, c->realm->generation, c->realm->config, NULL,
+                    first_error(&r->problems));
+    on_secrets(c, false);
+}
+
+/* True: it is what it was when we looked last. */
+static bool is_seen(struct control *c, struct slice text)
+{
+    uint64_t now[2] = { map_hash(c->shared->seed, text), text.len };
+    bool same = memcmp(now, c->seen, sizeof now) == 0;
+    memcpy(c->seen, now, sizeof now);
+    return same;
+}
+
+static void drop_poll(struct control *c)
+{
+    end_reload(c, true);
+    schedule_poll(c);
+    start_next_reload(c);
+}
+
+static void on_config_text(void *owner, struct slice text, const char *version,
+                           const struct err *err)
+{
+    struct control *c = owner;
+    struct reload *r = c->reload;
+    if (err) {
+        metrics_add(&c->shared->metrics, METRIC_config_fetch_failures, 1);
+        log_event(c->log, LOG_WARNING, "config.not_fetched",
+                  LOG_TEXT("from", c->realm->config->name), LOG_TEXT("why", err->message),
+                  LOG_TEXT("hint", err->hint), LOG_END);
+        problem_error(&r->problems, 0, "cannot fetch: %s", err->message);
+    } else if (is_seen(c, text) && r->is_poll) {
+        drop_poll(c);
+        return;
+    }
+    if (err && r->is_poll) {
+        drop_poll(c);
+        return;
+    }
+    snprintf(r->version, sizeof r->version, "%s", version);
+    if (*version && r->is_poll) snprintf(r->who, sizeof r->who, "poll: version %.50s", version);
+    take_config(c, err ? NULL : config_origin_parse(c->realm->config->name, text, &r->problems));
+}
+
 static void start_reload(struct control *c, const char *who, struct control_order *order,
-                         bool secrets_only)
+                         enum reload_kind kind)
 {
     if (c->reload && order) {
         struct mail **last = &c->orders;
@@ -310,24 +400,22 @@ static void start_reload(struct control *c, const char *who, struct control_orde
     }
     struct reload *r = c->reload ? NULL : calloc(1, sizeof *r);
     if (!r) {
-        c->reload_again |= !secrets_only;
+        c->reload_again |= kind == RELOAD_ALL;
+        if (kind == RELOAD_POLL) schedule_poll(c);
         if (order) control_order_answer(order);
         return;
     }
     c->reload = r;
     r->order = order;
-    r->secrets_only = secrets_only;
+    r->secrets_only = kind == RELOAD_SECRETS;
+    r->is_poll = kind == RELOAD_POLL;
     snprintf(r->who, sizeof r->who, "%s", who);
-    r->config = secrets_only ? config_again(c->realm->config, &r->problems)
-                             : config_load(c->realm->config->name, &r->problems);
-    if (r->config) {
-        aws_secrets_fetch(c->secrets, r->config, &r->problems, on_secrets, c);
-        return;
-    }
-    if (!secrets_only)
-        history_add(&c->overview.history, r->who, c->realm->generation, c->realm->config, NULL,
-                    first_error(&r->problems));
-    on_secrets(c, false);
+    if (r->secrets_only)
+        take_config(c, config_again(c->realm->config, &r->problems));
+    else if (!c->source)
+        take_config(c, config_load(c->realm->config->name, &r->problems));
+    else if (!config_origin_fetch(c->source, on_config_text, c))
+        on_secrets(c, false);
 }
 
 /* What is under way at the end comes to nothing. */
@@ -335,6 +423,7 @@ static void drop_reloads(struct control *c)
 {
     struct mail *mail;
     aws_secrets_close(c->secrets);
+    config_origin_close(c->source);
     if (c->reload) end_reload(c, false);
     while ((mail = c->orders)) {
         c->orders = mail->next;
@@ -359,7 +448,7 @@ static void on_deadline(uv_timer_t *timer)
 static void on_hup(uv_signal_t *signal, int number)
 {
     (void)number;
-    start_reload(signal->data, "SIGHUP", NULL, false);
+    start_reload(signal->data, "SIGHUP", NULL, RELOAD_ALL);
 }
 
 /* `now`, or by draining first; whoever is told to drain twice stops. */
@@ -435,7 +524,7 @@ void control_take_order(void *control, struct control_order *o)
     if (kind == CONTROL_RELOAD) {
         char who[72];
         snprintf(who, sizeof who, "RELOAD: %s", o->who);
-        start_reload(c, who, o, false);
+        start_reload(c, who, o, RELOAD_ALL);
         return;
     }
     o->ok = true;
@@ -462,6 +551,7 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->interrupt, NULL);
     uv_close((uv_handle_t *)&c->deadline, NULL);
     uv_close((uv_handle_t *)&c->refresh, NULL);
+    uv_close((uv_handle_t *)&c->poll, NULL);
     uv_close((uv_handle_t *)&c->all_gone, NULL);
     uv_close((uv_handle_t *)&c->secret_refused, NULL);
     http_admin_close(&c->admin);
@@ -473,12 +563,24 @@ static void on_all_gone(uv_async_t *async)
     http_close(c->http);
 }
 
+static bool open_source(struct control *c)
+{
+    const struct config *config = c->realm->config;
+    struct err err;
+    if (!config_origin_is_remote(config->name)) return true;
+    c->source = config_origin_open(&c->loop, c->http, config->name, &err);
+    is_seen(c, config_text(config));
+    if (c->source) return true;
+    log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message), LOG_END);
+    return false;
+}
+
 /* What talks to AWS lives on this loop; workers reach it by mail. */
 static bool start_aws(struct control *c)
 {
     c->http = aws_client_open(&c->loop);
     c->secrets = c->http ? aws_secrets_open(&c->loop, c->http) : NULL;
-    if (!c->secrets) return false;
+    if (!c->secrets || !open_source(c)) return false;
     c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed, &c->shared->metrics);
     c->shared->iam_door = iam_door_open(&c->loop, c->http, c->log, c->shared->seed);
     if (c->shared->iam_door) iam_door_prepare(c->shared->iam_door, c->realm);
@@ -592,9 +694,11 @@ static int serve(struct control *c)
     uv_loop_init(&c->loop);
     uv_timer_init(&c->loop, &c->deadline);
     uv_timer_init(&c->loop, &c->refresh);
+    uv_timer_init(&c->loop, &c->poll);
     uv_async_init(&c->loop, &c->all_gone, on_all_gone);
     uv_async_init(&c->loop, &c->secret_refused, on_secret_refused);
-    c->deadline.data = c->refresh.data = c->all_gone.data = c->secret_refused.data = c;
+    c->deadline.data = c->refresh.data = c->poll.data = c->all_gone.data = c->secret_refused.data =
+        c;
     c->shared->secret_refused = &c->secret_refused;
     if (!mailbox_open(&c->mailbox, &c->loop, c)) return 1;
     c->shared->control = &c->mailbox;
@@ -609,6 +713,8 @@ static int serve(struct control *c)
     if (started) {
         log_listening(c);
         schedule_refresh(c);
+        schedule_poll(c);
+        if (!c->start->is_saved) save_config(c);
     } else {
         stop_workers(c, true);
         uv_async_send(&c->all_gone);
@@ -617,6 +723,7 @@ static int serve(struct control *c)
     join_workers(c->shared);
     overview_free(&c->overview);
     aws_secrets_free(c->secrets);
+    config_origin_free(c->source);
     route_keeper_free(c->keeper);
     creds_free(c->shared->creds);
     iam_door_free(c->shared->iam_door);
@@ -640,9 +747,9 @@ static void hide_memory(const struct config *config)
     CRYPTO_secure_malloc_init(HEAP_BYTES, SMALLEST_BYTES);
 }
 
-int control_run(struct config *config, struct log *log)
+int control_run(struct config *config, const struct control_start *start, struct log *log)
 {
-    struct control c = { .log = log, .shared = shared_new() };
+    struct control c = { .log = log, .start = start, .shared = shared_new() };
     struct problems problems = { 0 };
     widen_thread_pool();
     if (c.shared) c.shared->audit = audit_new(log);

@@ -11,7 +11,13 @@
 #include "proxy/ops/config.h"
 #include "proxy/ops/log.h"
 
+/* Where the configuration came from, when that is not a file. */
+struct control_start {
+    const char *saved; /* the file that keeps the last good one; NULL: none */
+    bool is_saved;     /* it came from there: the source could not be used */
+};
+
 /* Runs until it is told to stop. Takes over the reference to `config`. Returns the exit status. */
-int control_run(struct config *config, struct log *log);
+int control_run(struct config *config, const struct control_start *start, struct log *log);
 
 #endif

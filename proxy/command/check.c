@@ -1,5 +1,6 @@
 #include "proxy/command/command.h"
 
+#include "proxy/config_origin.h"
 #include "proxy/ops/config.h"
 #include "proxy/ops/env_file.h"
 #include "proxy/route_world.h"
@@ -50,7 +51,7 @@ static size_t check(const char *path)
 {
     struct problems problems = { 0 }, env_problems = { 0 };
     struct env_file *env = NULL;
-    struct config *config = config_load(path, &problems);
+    struct config *config = config_origin_load(path, NULL, &problems);
     if (config && config->env_file) env = env_file_load(config->env_file, &env_problems);
     struct look look = { env, &problems };
     if (config) config_each_secret(config, look_for_variable, &look);

@@ -14,6 +14,7 @@
 #include "proxy/aws_feed.h"
 #include "proxy/aws_identity.h"
 #include "proxy/aws_secrets.h"
+#include "proxy/config_origin.h"
 #include "proxy/creds.h"
 #include "proxy/ops/env_file.h"
 #include "proxy/shared.h"
@@ -357,7 +358,7 @@ int command_credentials(int argc, char **argv)
         return command_misused(argv[0], "\"test\" is the only thing it does");
     if (!options.config) return command_misused(argv[0], "--config FILE is missing");
     struct testing t = { .json = options.json != NULL, .counts = true, .shared = shared_new() };
-    struct config *config = t.shared ? config_load(options.config, &problems) : NULL;
+    struct config *config = t.shared ? config_origin_load(options.config, NULL, &problems) : NULL;
     if (config) {
         env_file_export_from(config->env_file);
         t.needed = aws_secrets_needed(config);

@@ -13,6 +13,7 @@
 #include "proxy/command/doctor_login.h"
 #include "proxy/command/doctor_reach.h"
 #include "proxy/command/doctor_redis.h"
+#include "proxy/config_origin.h"
 #include "proxy/creds.h"
 #include "proxy/io/tls_context.h"
 #include "proxy/ops/env_file.h"
@@ -489,7 +490,7 @@ int command_doctor(int argc, char **argv)
     if (words < 0) return STATUS_USAGE;
     if (!options.config) return command_misused(argv[0], "--config FILE is missing");
     struct doctor d = { .json = options.json != NULL, .shared = shared_new() };
-    struct config *config = d.shared ? config_load(options.config, &problems) : NULL;
+    struct config *config = d.shared ? config_origin_load(options.config, NULL, &problems) : NULL;
     if (config && !aws_secrets_load(config, &problems)) {
         config_unref(config);
         config = NULL;

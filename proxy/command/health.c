@@ -1,10 +1,12 @@
 #include "proxy/command/command.h"
 
+#include "proxy/config_origin.h"
 #include "proxy/io/socket.h"
 #include "proxy/ops/config.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -76,16 +78,42 @@ static int check(const struct config_address *health, const char *path)
     return status;
 }
 
+/* "127.0.0.1:8439", "[::1]:8439". */
+static bool read_address(const char *text, char *host, size_t size, struct config_address *out)
+{
+    struct slice whole = slice_str(text), name = whole;
+    const char *colon = strrchr(text, ':');
+    char *end;
+    if (!colon) return false;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    name.len = (size_t)(colon - text);
+    if (name.len > 2 && name.at[0] == '[' && name.at[name.len - 1] == ']')
+        name = slice_of(name.at + 1, name.len - 2);
+    if (name.len == 0 || name.len >= size || end == colon + 1 || *end || port == 0 || port > 65535)
+        return false;
+    snprintf(host, size, "%.*s", SLICE_ARG(name));
+    *out = (struct config_address){ .text = host, .host = host, .port = (uint16_t)port };
+    return true;
+}
+
 int command_health(int argc, char **argv)
 {
     struct options_health options;
     struct problems problems = { 0 };
     if (command_parse(argc, argv, &options, 0) < 0) return STATUS_USAGE;
+    const char *path = options.ready ? "/readyz" : "/livez";
+    if (options.address) {
+        struct config_address there;
+        char host[256];
+        if (!read_address(options.address, host, sizeof host, &there))
+            return command_misused(argv[0], "--address wants IP:PORT");
+        return check(&there, path);
+    }
     if (!options.config) return command_misused(argv[0], "--config is missing");
-    struct config *config = config_load(options.config, &problems);
+    struct config *config = config_origin_load(options.config, NULL, &problems);
     int status = STATUS_NOT_FINE;
     if (config)
-        status = check(&config->health.address, options.ready ? "/readyz" : "/livez");
+        status = check(&config->health.address, path);
     else
         fprintf(stderr, "sluice health: %s has errors; see sluice check\n", options.config);
     problems_fini(&problems);

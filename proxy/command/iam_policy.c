@@ -2,6 +2,7 @@
 #include "proxy/command/command.h"
 
 #include "auth/iam_policy.h"
+#include "proxy/config_origin.h"
 #include "proxy/ops/config.h"
 
 #include <stdio.h>
@@ -167,7 +168,7 @@ int command_iam_policy(int argc, char **argv)
     struct collected c = { 0 };
     if (command_parse(argc, argv, &options, 0) < 0) return STATUS_USAGE;
     if (!options.config) return command_misused(argv[0], "--config FILE is missing");
-    struct config *config = config_load(options.config, &problems);
+    struct config *config = config_origin_load(options.config, NULL, &problems);
     if (!config) {
         struct buf text = { 0 };
         problems_print(&problems, options.config, &text);

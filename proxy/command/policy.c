@@ -2,6 +2,7 @@
 #include "proxy/command/command.h"
 #include "proxy/command/policy_jsonl.h"
 #include "proxy/command/policy_sql.h"
+#include "proxy/config_origin.h"
 #include "proxy/ops/config.h"
 #include "proxy/role.h"
 
@@ -39,7 +40,7 @@ static const struct config_role *find_role(const struct options_policy *options,
 {
     struct problems problems = { 0 };
     const struct config_role *role = NULL;
-    *config = config_load(options->config, &problems);
+    *config = config_origin_load(options->config, NULL, &problems);
     if (*config) {
         role = config_role(*config, slice_str(options->role));
         if (!role) fprintf(stderr, "sluice policy: no role \"%s\"\n", options->role);

@@ -1,5 +1,6 @@
 #include "proxy/command/command.h"
 #include "proxy/command/route_change.h"
+#include "proxy/config_origin.h"
 #include "proxy/ops/file.h"
 #include "proxy/route_explain.h"
 #include "proxy/route_world.h"
@@ -36,7 +37,7 @@ struct explaining {
 static bool load_config(struct explaining *x)
 {
     struct problems problems = { 0 };
-    x->config = config_load(x->options->config, &problems);
+    x->config = config_origin_load(x->options->config, NULL, &problems);
     if (!x->config) print_problems(&problems, x->options->config);
     problems_fini(&problems);
     return x->config && route_world_init(&x->world, x->config);

@@ -5,6 +5,7 @@
 #include "proxy/aws_client.h"
 #include "proxy/aws_feed.h"
 #include "proxy/aws_secrets.h"
+#include "proxy/config_origin.h"
 #include "proxy/ops/file.h"
 #include "proxy/route_store.h"
 #include "proxy/route_world.h"
@@ -113,7 +114,7 @@ static bool load(struct change *c)
 {
     struct problems problems = { 0 };
     struct buf text = { 0 };
-    c->config = config_load(c->options->config, &problems);
+    c->config = config_origin_load(c->options->config, NULL, &problems);
     bool ok = c->config && aws_secrets_load(c->config, &problems);
     if (!ok) {
         problems_print(&problems, c->options->config, &text);

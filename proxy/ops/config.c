@@ -66,9 +66,12 @@ static struct config_loaded *read_document(struct slice text, const struct json_
     struct config_reader reader = { .doc = doc,
                                     .arena = &loaded->arena,
                                     .problems = problems,
-                                    .directory = directory_of(world->path) };
+                                    .directory = world->directory ? slice_str(world->directory)
+                                                                  : directory_of(world->path) };
     config_read_section(&reader, config_section_top, "", json_root(doc), false, config);
     config->name = config_copy(&loaded->arena, slice_str(world->path));
+    if (world->directory)
+        loaded->directory = config_copy(&loaded->arena, slice_str(world->directory));
     loaded->text = slice_of(config_copy(&loaded->arena, text), text.len);
     if (loaded->arena.failed) problem_error(problems, 0, "out of memory");
     return loaded;
@@ -229,10 +232,17 @@ void config_unref(struct config *config)
     free(loaded);
 }
 
+struct slice config_text(const struct config *config)
+{
+    return ((const struct config_loaded *)(const void *)config)->text;
+}
+
 struct config *config_again(const struct config *config, struct problems *problems)
 {
     const struct config_loaded *loaded = (const struct config_loaded *)(const void *)config;
-    struct config_world world = { .path = config->name, .now_s = (uint64_t)time(NULL) };
+    struct config_world world = { .path = config->name,
+                                  .directory = loaded->directory,
+                                  .now_s = (uint64_t)time(NULL) };
     return config_parse(loaded->text, &world, problems);
 }
 

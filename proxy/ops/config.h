@@ -98,10 +98,14 @@ struct config *config_load(const char *path, struct problems *problems);
 
 /* What config_parse looks at outside the text. */
 struct config_world {
-    const char *path; /* relative file names start from its directory */
-    uint64_t now_s;   /* since 1970 */
-    bool has_files;   /* look whether certificates, keys and the like are there */
+    const char *path;      /* relative file names start from its directory */
+    const char *directory; /* unless this, with a slash at the end, says otherwise */
+    uint64_t now_s;        /* since 1970 */
+    bool has_files;        /* look whether certificates, keys and the like are there */
 };
+
+/* The text that it was made of. */
+struct slice config_text(const struct config *config);
 
 /* The same from memory. */
 struct config *config_parse(struct slice text, const struct config_world *world,

@@ -100,7 +100,8 @@ void config_arena_fini(struct config_arena *arena);
 struct config_loaded {
     struct config config; /* first: they share their address */
     struct config_arena arena;
-    struct slice text; /* in the arena: what it was read from */
+    struct slice text;     /* in the arena: what it was read from */
+    const char *directory; /* likewise; NULL: the path's */
     _Atomic uint32_t references;
 };
 
