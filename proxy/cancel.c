@@ -3,7 +3,6 @@
 #include "protocol/frontend.h"
 #include "proxy/random.h"
 #include "proxy/server.h"
-#include "proxy/worker.h"
 
 #include <stdlib.h>
 
@@ -153,13 +152,13 @@ static const struct stream_events events = {
 
 static void on_timeout(struct wheel_node *node) { finish(list_item(node, struct request, timer)); }
 
-struct cancel_wait *cancel_wait_new(struct worker *worker, uint64_t client)
+struct cancel_wait *cancel_wait_new(void (*over)(struct cancel_wait *w))
 {
     struct cancel_wait *w = calloc(1, sizeof *w);
     if (!w) return NULL;
     atomic_init(&w->refs, 1);
-    w->worker = worker;
-    w->client = client;
+    atomic_init(&w->found, false);
+    w->over = over;
     return w;
 }
 
@@ -171,9 +170,7 @@ struct cancel_wait *cancel_wait_ref(struct cancel_wait *w)
 
 void cancel_wait_unref(struct cancel_wait *w)
 {
-    if (!w || atomic_fetch_sub(&w->refs, 1) != 1) return;
-    worker_cancel_over(w->worker, w->client);
-    free(w);
+    if (w && atomic_fetch_sub(&w->refs, 1) == 1) w->over(w);
 }
 
 void cancel_send(struct server *server, struct cancel_wait *wait,

@@ -12,10 +12,13 @@
 #define SLUICE_PROXY_CANCEL_H
 
 #include "protocol/map.h"
+#include "proxy/address.h"
 #include "proxy/env.h"
+#include "proxy/io/mailbox.h"
 
 #include <stdatomic.h>
 
+struct fleet;
 struct server;
 struct worker;
 
@@ -27,7 +30,8 @@ struct cancel_entry {
     bool listed;
 };
 
-/* Lists `owner` under a fresh secret; `pid` 0: a random one of our own. False: no memory. */
+/* Lists `owner` under a fresh secret; `pid` 0: a random one of our own; see fleet_pid. False: no
+ * memory. */
 bool cancel_list(struct map *table, struct cancel_entry *entry, uint32_t pid, void *owner);
 void cancel_unlist(struct map *table, struct cancel_entry *entry);
 
@@ -45,14 +49,24 @@ static inline struct slice cancel_key(const struct cancel_entry *e)
     return slice_of(e->name + 4, CANCEL_KEY_BYTES);
 }
 
-/* Who waits for the end of a cancel: a connection on some worker. Everybody who still works on it
- * holds a reference; the last to let go tells that worker. Any thread. */
+/* A cancel under way, and who waits for its end. Everybody who still works on it holds a reference;
+ * the last to let go hands it to `over`, which frees it. Any thread. */
 struct cancel_wait {
+    struct mail mail; /* for whoever has it at the end */
     atomic_uint refs;
+    atomic_bool found; /* a session has this key */
+    void (*over)(struct cancel_wait *w);
+    uint32_t pid;
+    uint8_t key[CANCEL_KEY_BYTES];
+    /* Who asked: a connection on some worker, */
     struct worker *worker;
     uint64_t client; /* its id */
+    struct address from;
+    /* or another proxy, with which of its messages. */
+    struct fleet *fleet;
+    uint64_t asker, serial;
 };
-struct cancel_wait *cancel_wait_new(struct worker *worker, uint64_t client);
+struct cancel_wait *cancel_wait_new(void (*over)(struct cancel_wait *w)); /* NULL: no memory */
 struct cancel_wait *cancel_wait_ref(struct cancel_wait *w); /* NULL is fine, for both */
 void cancel_wait_unref(struct cancel_wait *w);
 

@@ -6,6 +6,7 @@
 #include "proxy/console_reader.h"
 #include "proxy/console_way.h"
 #include "proxy/control_order.h"
+#include "proxy/fleet.h"
 #include "proxy/worker.h"
 
 #include <stdlib.h>
@@ -98,7 +99,8 @@ void console_open(struct session *s)
     char from[ADDRESS_TEXT_MAX];
     struct err err;
     s->console = new_console(s);
-    if (!s->console || !cancel_list(&client->env->worker->cancels, &s->cancel, 0, s)) {
+    if (!s->console || !cancel_list(&client->env->worker->cancels, &s->cancel,
+                                    fleet_pid(client->env->shared->fleet), s)) {
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(client, &err);
         return;

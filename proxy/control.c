@@ -6,6 +6,7 @@
 #include "proxy/config_origin.h"
 #include "proxy/control_order.h"
 #include "proxy/creds.h"
+#include "proxy/fleet.h"
 #include "proxy/history.h"
 #include "proxy/http_admin.h"
 #include "proxy/iam_door.h"
@@ -251,6 +252,7 @@ static void put_in_force(struct control *c, struct realm *realm, struct route_fo
     traffic_open(&c->traffic, &realm->config->routes);
     iam_door_prepare(c->shared->iam_door, realm);
     route_keeper_reload(c->keeper);
+    fleet_reload(c->shared->fleet);
     warn_of_the_world(c);
     log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", realm->config->name),
               LOG_U64("generation", realm->generation), LOG_TEXT("version", c->reload->version),
@@ -560,6 +562,7 @@ static void on_all_gone(uv_async_t *async)
     creds_close(c->shared->creds);
     iam_door_close(c->shared->iam_door);
     route_keeper_close(c->keeper);
+    fleet_close(c->shared->fleet);
     http_close(c->http);
 }
 
@@ -585,7 +588,8 @@ static bool start_aws(struct control *c)
     c->shared->iam_door = iam_door_open(&c->loop, c->http, c->log, c->shared->seed);
     if (c->shared->iam_door) iam_door_prepare(c->shared->iam_door, c->realm);
     c->keeper = route_keeper_open(&c->loop, c->http, c->log, c->shared->audit, c);
-    return c->shared->creds && c->shared->iam_door && c->keeper;
+    c->shared->fleet = fleet_open(&c->loop, c->log, c->shared, c);
+    return c->shared->creds && c->shared->iam_door && c->keeper && c->shared->fleet;
 }
 
 /* ---- starting ------------------------------------------------------------------------------- */
@@ -725,6 +729,7 @@ static int serve(struct control *c)
     aws_secrets_free(c->secrets);
     config_origin_free(c->source);
     route_keeper_free(c->keeper);
+    fleet_free(c->shared->fleet);
     creds_free(c->shared->creds);
     iam_door_free(c->shared->iam_door);
     uv_loop_close(&c->loop);

@@ -1,6 +1,7 @@
 #include "proxy/metrics_page.h"
 
 #include "proxy/creds.h"
+#include "proxy/fleet.h"
 #include "proxy/route_show.h"
 #include "proxy/totals.h"
 
@@ -244,6 +245,15 @@ static void add_keeper(const struct route_keeper *keeper, struct buf *out)
     buf_addf(out, "%llu\n", (unsigned long long)s.cache_failures);
 }
 
+static void add_fleet(const struct fleet *fleet, struct buf *out)
+{
+    struct fleet_state s;
+    fleet_state(fleet, &s);
+    if (!s.is_used) return;
+    add_gauge(out, READ_fleet_up, s.is_up);
+    add_gauge(out, READ_fleet_members, s.members);
+}
+
 void metrics_page(const struct overview_answer *a, struct buf *out)
 {
     const struct overview *o = a->overview;
@@ -255,6 +265,7 @@ void metrics_page(const struct overview_answer *a, struct buf *out)
     add_health(o->realm, out);
     add_routes(o->routes, out);
     add_keeper(o->keeper, out);
+    add_fleet(o->shared->fleet, out);
     add_certificates(o->realm, out);
     add_credentials(o->shared, out);
     add_diagnosis(&a->diagnosis, out);

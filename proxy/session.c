@@ -4,6 +4,7 @@
 #include "protocol/startup.h"
 #include "proxy/carry.h"
 #include "proxy/console.h"
+#include "proxy/fleet.h"
 #include "proxy/guide.h"
 #include "proxy/half_closed.h"
 #include "proxy/judge.h"
@@ -140,7 +141,8 @@ static bool admit(struct session *s, const struct params *params)
 static void greet(struct session *s, struct server *server)
 {
     if (!admit(s, &server->params)) return;
-    if (!list_key(s, s->keeps_server ? server->pid : 0)) return;
+    if (!list_key(s, s->keeps_server ? server->pid : fleet_pid(s->client.env->shared->fleet)))
+        return;
     if (s->settings) pool_remember(s->pool, s->settings, &server->params);
     welcome(s, &server->params);
     log_login(s);
@@ -370,7 +372,7 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
     bool must_ask = s->keeps_server || passthrough_is_stale(s->pool);
     const struct params *known = must_ask ? NULL : pool_recall(s->pool, s->settings);
     if (known) {
-        if (!admit(s, known) || !list_key(s, 0)) return;
+        if (!admit(s, known) || !list_key(s, fleet_pid(s->client.env->shared->fleet))) return;
         welcome(s, known);
         log_login(s);
         client_step(c, CLIENT_ON_WELCOMED, NULL);

@@ -22,6 +22,7 @@
 
 struct audit;
 struct creds;
+struct fleet;
 struct iam_door;
 struct mailbox;
 struct throttle;
@@ -47,6 +48,7 @@ struct shared {
     struct creds *creds;       /* the control thread's; set before any worker runs */
     struct iam_door *iam_door; /* likewise */
     struct audit *audit;       /* likewise */
+    struct fleet *fleet;       /* likewise */
     struct worker **workers;
     unsigned n_workers;
     uv_async_t *secret_refused; /* the control thread's: a cluster refused a static password */

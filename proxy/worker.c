@@ -1,5 +1,7 @@
 #include "proxy/worker.h"
 
+#include "proxy/fleet.h"
+
 #include "proxy/hoard.h"
 #include "proxy/session.h"
 
@@ -34,8 +36,7 @@ struct order {
     const struct budget *cluster;
     struct cancel_wait *wait;
     uint64_t client;
-    uint32_t pid;
-    uint8_t key[CANCEL_KEY_BYTES];
+    bool unknown;
 };
 
 static void deliver(struct mail *mail, void *owner);
@@ -257,39 +258,64 @@ static void give_way(struct worker *w, const struct budget *cluster)
 
 /* ---- cancel --------------------------------------------------------------------------------- */
 
-static void cancel_here(struct worker *w, const struct order *o)
+static void cancel_here(struct worker *w, struct cancel_wait *wait)
 {
-    struct session *s = cancel_find(&w->cancels, o->pid, slice_of(o->key, sizeof o->key));
-    if (s) session_cancel(s, o->wait);
+    struct session *s = cancel_find(&w->cancels, wait->pid, slice_of(wait->key, sizeof wait->key));
+    if (!s) return;
+    atomic_store(&wait->found, true);
+    session_cancel(s, wait);
+}
+
+void worker_offer_cancel(const struct shared *shared, struct cancel_wait *wait)
+{
+    for (unsigned i = 0; i < shared->n_workers; i++) {
+        struct order *o = new_order(ORDER_CANCEL);
+        if (!o) break;
+        o->wait = cancel_wait_ref(wait);
+        post(shared->workers[i], o);
+    }
+}
+
+/* All workers have been asked, and who has the key is done with it. */
+static void on_cancel_over(struct cancel_wait *wait)
+{
+    struct worker *w = wait->worker;
+    bool found = atomic_load(&wait->found);
+    if (!found && fleet_forward(w->env.shared->fleet, wait)) return;
+    worker_cancel_over(w, wait->client, !found);
+    free(wait);
 }
 
 void worker_cancel(struct worker *w, struct client *c, uint32_t pid, struct slice key)
 {
-    struct shared *shared = w->env.shared;
-    struct cancel_wait *wait = cancel_wait_new(w, c->id);
+    struct cancel_wait *wait = cancel_wait_new(on_cancel_over);
     if (!wait) return; /* the login timeout closes it */
+    wait->worker = w;
+    wait->client = c->id;
+    wait->from = c->address;
+    wait->pid = pid;
     list_remove(&c->node);
     list_push_back(&w->cancelling, &c->node);
-    for (unsigned i = 0; i < shared->n_workers && key.len == CANCEL_KEY_BYTES; i++) {
-        struct order *o = new_order(ORDER_CANCEL);
-        if (!o) break;
-        o->wait = cancel_wait_ref(wait);
-        o->pid = pid;
-        memcpy(o->key, key.at, CANCEL_KEY_BYTES);
-        post(shared->workers[i], o);
+    if (key.len == CANCEL_KEY_BYTES) {
+        memcpy(wait->key, key.at, CANCEL_KEY_BYTES);
+        worker_offer_cancel(w->env.shared, wait);
     }
     cancel_wait_unref(wait);
 }
 
-void worker_cancel_over(struct worker *w, uint64_t client)
+void worker_cancel_over(struct worker *w, uint64_t client, bool unknown)
 {
     struct order *o = new_order(ORDER_CANCEL_OVER);
-    if (o) o->client = client;
+    if (o) {
+        o->client = client;
+        o->unknown = unknown;
+    }
     post(w, o);
 }
 
-static void cancel_over(struct worker *w, uint64_t id)
+static void cancel_over(struct worker *w, uint64_t id, bool unknown)
 {
+    if (unknown) metrics_add(&w->env.metrics, METRIC_cancels_unknown, 1);
     list_each(node, &w->cancelling)
     {
         struct client *c = list_item(node, struct client, node);
@@ -384,8 +410,8 @@ static void deliver(struct mail *mail, void *owner)
     case ORDER_ROUTE: take_routes(w, o->routes, o->shadow); break;
     case ORDER_WAY: give_way(w, o->cluster); break;
     case ORDER_ARRIVE: session_arrive(o->session, &w->env, &o->moved); break;
-    case ORDER_CANCEL: cancel_here(w, o); break;
-    case ORDER_CANCEL_OVER: cancel_over(w, o->client); break;
+    case ORDER_CANCEL: cancel_here(w, o->wait); break;
+    case ORDER_CANCEL_OVER: cancel_over(w, o->client, o->unknown); break;
     }
     cancel_wait_unref(o->wait);
     free(o);

@@ -89,7 +89,12 @@ void worker_ask_way(struct worker *w, const struct budget *cluster);
  * nobody's. */
 void worker_cancel(struct worker *w, struct client *c, uint32_t pid, struct slice key);
 
-/* The connection that asked for a cancel may be closed. Any thread. */
-void worker_cancel_over(struct worker *w, uint64_t client);
+/* The same for a cancel that another proxy asks for; `wait` is held until it is carried out. Any
+ * thread. */
+void worker_offer_cancel(const struct shared *shared, struct cancel_wait *wait);
+
+/* The connection that asked for a cancel may be closed; `unknown`: the key was nobody's. Any
+ * thread. */
+void worker_cancel_over(struct worker *w, uint64_t client, bool unknown);
 
 #endif

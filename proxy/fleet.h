@@ -1,0 +1,57 @@
+/* fleet: the other proxies of this service, met through Redis (routes.cache).
+ *
+ *      fleet_message --PUBLISH--> sluice:{SCOPE}:fleet --> every proxy: signed? new? --> a part
+ * below
+ *
+ *      hello     who is there; forgotten after MEMBER_MS of silence
+ *      cancel    fleet_cancel: a CancelRequest that reached the wrong proxy
+ *      order     fleet_order: a command with ON ALL, and each proxy's answer
+ *      lease     fleet_lease: how many connections to each cluster this proxy may have
+ *
+ * Without a cache there is no fleet, and each proxy is on its own; with the cache lost, too, until
+ * it is back. Nothing here is on a query's path.
+ *
+ * Ownership: control's. Thread: control's; fleet_pid, fleet_is_up and fleet_forward any.
+ */
+#ifndef SLUICE_PROXY_FLEET_H
+#define SLUICE_PROXY_FLEET_H
+
+#include "protocol/slice.h"
+#include "proxy/ops/config.h"
+#include "proxy/ops/log.h"
+
+#include <uv.h>
+
+struct audit;
+struct buf;
+struct cancel_wait;
+struct control_order;
+struct fleet;
+struct shared;
+
+/* For a control whose configuration is in force; `control` as in route_force.h. Sets shared->fleet,
+ * before any worker runs. NULL: no memory. */
+struct fleet *fleet_open(uv_loop_t *uv, struct log *log, struct shared *shared, void *control);
+
+/* Another configuration is in force. */
+void fleet_reload(struct fleet *f);
+
+/* Stops; the loop needs further turns. fleet_free: after the loop has ended. */
+void fleet_close(struct fleet *f); /* NULL is fine, here and below */
+void fleet_free(struct fleet *f);
+
+/* A process id for a new cancel key: in a fleet it says which proxy minted it. 0: any will do. */
+uint32_t fleet_pid(const struct fleet *f);
+
+/* Nobody here has the key that `w` asks for: the others are asked. False: they are not, and `w`
+ * stays the caller's. True: `w` goes when somebody has delivered it, or after a moment. */
+bool fleet_forward(struct fleet *f, struct cancel_wait *w);
+
+/* For metrics. */
+struct fleet_state {
+    bool is_used, is_up;
+    unsigned members; /* this one included */
+};
+void fleet_state(const struct fleet *f, struct fleet_state *out);
+
+#endif
