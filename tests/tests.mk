@@ -34,6 +34,11 @@ $(BUILD)/tools/%: tests/fake/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lssl -lcrypto
 
+$(BUILD)/tools/redshift: tests/fake/redshift.c tests/fake/redshift_s3.c tests/fake/redshift_s3.h
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -MF $@.d -o $@ $(filter %.c,$^) -lssl -lcrypto
+
 # The AWS side on a command line, for tests/aws/second_opinion.py.
 $(BUILD)/tools/aws: tests/aws/aws.c $(product)
 	$(call say,TOOL,$<)

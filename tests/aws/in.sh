@@ -13,7 +13,6 @@ set -euo pipefail
 . "$(dirname "$0")/world.sh"
 
 binary=${SLUICE:-$build/sluice}
-modules=$root/build/npm/node_modules
 [ -x "$binary" ] || die "no $binary: run make first"
 ensure_venv
 kit_begin aws-in
@@ -89,12 +88,7 @@ wants 'not with a token for another server' 'sluice token --server-id sluice-in-
     "$(psql_says "$(as_role "$venv/bin/python" "$root/deploy/lambda/sluice_token.py" sluice-elsewhere us-east-1)")"
 
 # ---- a Lambda handler -----------------------------------------------------------------------------------------
-if [ ! -d "$modules/pg" ]; then
-    mkdir -p "$root/build/npm"
-    (cd "$root/build/npm" && npm install --silent --no-audit --no-fund --ignore-scripts pg @aws-sdk/credential-providers \
-        @smithy/signature-v4 @smithy/protocol-http @aws-crypto/sha256-js) >"$kit_dir/npm.log" 2>&1 || true
-fi
-if [ -d "$modules/pg" ]; then
+if ensure_npm; then
     mkdir "$kit_dir/function"
     cp "$root"/deploy/lambda/*.mjs "$kit_dir/function/"
     ln -s "$modules" "$kit_dir/function/node_modules"

@@ -2,6 +2,7 @@
 # world: what the tests of credentials out share. Source it after env.sh and kit_begin.
 #
 #   ensure_venv            $venv: moto and boto3 from PyPI; skips the test loudly where it cannot be had
+#   ensure_npm             $modules: pg and the AWS SDK's signer from npm; fails where they cannot be had
 #   start_world            moto, front.py before it, a warehouse with TLS: $moto_port $front_port $warehouse_port
 #   ok, wants, refuses     one line of TAP each
 #   front JSON             tells front.py what to do (see there); front_calls ACTION [KEY]: how often
@@ -16,6 +17,15 @@ ensure_venv() {
         say "ok 1 # SKIP ${0##*/}: moto cannot be installed from PyPI"
         exit 0
     fi
+}
+
+modules=$root/build/npm/node_modules
+
+ensure_npm() {
+    [ ! -d "$modules/pg" ] || return 0
+    mkdir -p "$root/build/npm"
+    (cd "$root/build/npm" && npm install --silent --no-audit --no-fund --ignore-scripts pg @aws-sdk/credential-providers \
+        @smithy/signature-v4 @smithy/protocol-http @aws-crypto/sha256-js) >"$kit_dir/npm.log" 2>&1 && [ -d "$modules/pg" ]
 }
 
 ok() {

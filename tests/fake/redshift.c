@@ -1,12 +1,14 @@
 /* redshift: plays the parts of Amazon Redshift that a proxy meets, around a real PostgreSQL.
  *
  *   redshift -l PORT -s SERVER_PORT [-a METHOD] [-u USER=PASSWORD]... [-c CERTS] [-v VERSION] [-q]
+ *            [-p PROGRAM]
  *
  *   -a   how it asks for the password: trust, cleartext (code 3), md5 (5), digest (13, the
  * default), idp (14: the client must have spoken of an identity provider; the token alone says who
  * it is: the USER whose PASSWORD it is, whatever the startup packet says) -c   TLS with server.crt
  * and server.key of this directory -v   the highest client_protocol_version it grants (default 1)
  * -q   the startup only: no statement is refused or rewritten
+ * -p   what serves s3:// for COPY and UNLOAD: "s3.py ENDPOINT" (redshift_s3.h)
  *
  * As Redshift does: the ParameterStatus set, `UNICODE`, lower-case datestyle, no
  * standard_conforming_strings (and backslashes that always escape), unknown startup keys are FATAL
@@ -15,15 +17,17 @@
  * PostgreSQL's refused, settings of Redshift's accepted. Names like `IAM:loader` log in as
  * `loader`.
  *
- * What it is not: no Redshift SQL (no DISTKEY, UNLOAD, SUPER, #tables, COPY from S3), no
- * PortalSuspended restrictions, no binary formats of version 2, no WLM, no limits, no PID changes,
- * and the schema and table names in wide RowDescriptions are empty. SQLSTATEs are those that users
- * reported; where none is known it is 0A000. It was written from Amazon's open-source drivers and
- * bug reports, and never compared with a cluster.
+ * What it is not: no Redshift SQL (no DISTKEY, SUPER, #tables; of COPY and UNLOAD what
+ * redshift_s3.h says), no PortalSuspended restrictions, no binary formats of version 2, no WLM, no
+ * limits, no PID changes, and the schema and table names in wide RowDescriptions are empty.
+ * SQLSTATEs are those that users reported; where none is known it is 0A000. It was written from
+ * Amazon's open-source drivers and bug reports, and never compared with a cluster.
  *
  * One process per client, so that one can be killed alone. The SQL is passed on, changed where it
  * must fail: PostgreSQL then says so itself, at the right place in the conversation.
  */
+#include "fake/redshift_s3.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -55,6 +59,7 @@ struct options {
     enum method method;
     bool startup_only;
     const char *user[USER_CAP]; /* NAME=PASSWORD */
+    const char *program;        /* serves S3; NULL: none */
     SSL_CTX *tls;
 };
 
@@ -80,8 +85,7 @@ static _Noreturn void die(const char *what)
     exit(1);
 }
 
-/* ---- bytes
- * ---------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------- */
 
 static uint32_t get_u32(const char *at)
 {
@@ -225,8 +229,7 @@ static _Noreturn __attribute__((format(printf, 3, 4))) void fatal(struct session
     exit(0);
 }
 
-/* ---- who is it
- * ------------------------------------------------------------------------------------ */
+/* ---- who is it ------------------------------------------------------------- */
 
 static const char *password_of(const struct session *s)
 {
@@ -349,8 +352,7 @@ static void authenticate(struct session *s)
         fatal(s, "28000", "password authentication failed for user \"%s\"", s->user);
 }
 
-/* ---- the startup
- * ---------------------------------------------------------------------------------- */
+/* ---- the startup ----------------------------------------------------------- */
 
 /* What Redshift knows in a startup packet. `pass`: PostgreSQL is told too. */
 static const struct {
@@ -482,8 +484,7 @@ static void startup(struct session *s)
     free(packet.at);
 }
 
-/* ---- server to client
- * ----------------------------------------------------------------------------- */
+/* ---- server to client ------------------------------------------------------ */
 
 static void parameter(struct session *s, const char *name, const char *value)
 {
@@ -550,6 +551,46 @@ static void wide_description(struct session *s, const char *m, size_t n)
     finish(&s->client, &o);
 }
 
+/* A COPY from S3, or an UNLOAD: PostgreSQL's tag is the same for both. */
+static void copy_complete(struct session *s, const char *tag)
+{
+    char text[80];
+    struct out o;
+    snprintf(text, sizeof text, "MLoad completed, %.20s record(s) loaded successfully.", tag + 5);
+    begin(&o, 'N');
+    add_text(&o, "SINFO");
+    add_text(&o, "C00000");
+    add_text(&o, text);
+    add(&o, "", 1);
+    finish(&s->client, &o);
+    say(&s->client, 'C', "COPY", 5);
+}
+
+/* The value of a field of an error or notice; NULL: it has none. */
+static const char *field_of(const char *m, size_t n, char code)
+{
+    for (const char *at = m + 5; at < m + n && *at; at += strlen(at) + 1)
+        if (*at == code) return at + 1;
+    return NULL;
+}
+
+static bool s3_failed(struct session *s, const char *m, size_t n)
+{
+    const char *sqlstate = field_of(m, n, 'C'), *detail = field_of(m, n, 'D');
+    struct out o;
+    if (!s->o->program || !sqlstate || strcmp(sqlstate, "38000") != 0 || !detail) return false;
+    begin(&o, 'E');
+    add_text(&o, "SERROR");
+    add_text(&o, "CXX000");
+    add(&o, "M", 1);
+    add_text(&o, s3_message(detail));
+    add(&o, "D", 1);
+    add_text(&o, s3_detail(detail));
+    add(&o, "", 1);
+    finish(&s->client, &o);
+    return true;
+}
+
 static void on_server_message(struct session *s, const char *m, size_t n)
 {
     if (m[0] == 'R' && n == 9 && get_u32(m + 5) == 0) {
@@ -563,12 +604,15 @@ static void on_server_message(struct session *s, const char *m, size_t n)
         wide_description(s, m, n);
     else if (m[0] == 'C' && !strncmp(m + 5, "SELECT ", 7))
         say(&s->client, 'C', "SELECT", 7);
+    else if (m[0] == 'C' && !strncmp(m + 5, "COPY ", 5))
+        copy_complete(s, m + 5);
+    else if (m[0] == 'E' && s3_failed(s, m, n))
+        return;
     else
         write_all(&s->client, m, n);
 }
 
-/* ---- client to server: the statements
- * ------------------------------------------------------------- */
+/* ---- client to server: the statements -------------------------------------- */
 
 /* What Redshift refuses, by its first words (upper case, one blank between). */
 static const struct {
@@ -672,10 +716,23 @@ static void add_refusal(struct out *o, const char *sqlstate, const char *message
     add(o, text, strlen(text));
 }
 
-static void add_statement(struct out *o, const char *p, const char *end)
+static bool add_s3(struct out *o, const char *p, const char *end, const char *program)
+{
+    char sql[16384];
+    const char *refusal;
+    if (!s3_statement(sql, sizeof sql, skip_blank(p), end, program, &refusal)) return false;
+    if (refusal)
+        add_refusal(o, "0A000", refusal);
+    else
+        add(o, sql, strlen(sql));
+    return true;
+}
+
+static void add_statement(struct session *s, struct out *o, const char *p, const char *end)
 {
     char head[120];
     head_of(head, sizeof head, skip_blank(p), end);
+    if (add_s3(o, p, end, s->o->program)) return;
     for (size_t at = 0; at < sizeof refused / sizeof *refused; at++)
         if (begins(head, refused[at].words)) {
             add_refusal(o, refused[at].sqlstate, refused[at].message);
@@ -697,11 +754,11 @@ static void add_statement(struct out *o, const char *p, const char *end)
     add(o, p, (size_t)(end - p));
 }
 
-static void add_sql(struct out *o, const char *sql)
+static void add_sql(struct session *s, struct out *o, const char *sql)
 {
     for (;;) {
         const char *end = statement_end(sql);
-        add_statement(o, sql, end);
+        add_statement(s, o, sql, end);
         if (!*end) break;
         add(o, ";", 1);
         sql = end + 1;
@@ -722,13 +779,12 @@ static void on_client_message(struct session *s, const char *m, size_t n)
     const char *after = sql + strlen(sql) + 1;
     begin(&o, m[0]);
     add(&o, m + 5, (size_t)(sql - m - 5));
-    add_sql(&o, sql);
+    add_sql(s, &o, sql);
     add(&o, after, (size_t)(m + n - after));
     finish(&s->server, &o);
 }
 
-/* ---- a session, and all of them
- * ------------------------------------------------------------------- */
+/* ---- a session, and all of them -------------------------------------------- */
 
 static void pass_messages(struct session *s, struct side *from,
                           void (*on_message)(struct session *, const char *, size_t))
@@ -795,7 +851,7 @@ int main(int argc, char **argv)
 {
     struct options o = { .method = DIGEST, .max_version = 1 };
     int option, one = 1;
-    while ((option = getopt(argc, argv, "l:s:a:u:c:v:q")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "l:s:a:u:c:v:qp:")) != -1) switch (option) {
         case 'l': o.port = atoi(optarg); break;
         case 's': o.server_port = atoi(optarg); break;
         case 'a': o.method = method_of(optarg); break;
@@ -805,6 +861,7 @@ int main(int argc, char **argv)
         case 'c': o.tls = tls_with(optarg); break;
         case 'v': o.max_version = atoi(optarg); break;
         case 'q': o.startup_only = true; break;
+        case 'p': o.program = optarg; break;
         default: return 2;
         }
     if (!o.port || !o.server_port) return 2;
