@@ -25,6 +25,7 @@ struct console {
     bool in_query;
     bool first;      /* no statement of it was found so far */
     bool discarding; /* after an error in a batch, up to its Sync */
+    bool old_names;  /* an exporter that wants columns by their old names too */
     bool in_txn;     /* between BEGIN and COMMIT, which mean nothing here */
     bool going_on;
     /* The command under way. */
@@ -41,6 +42,16 @@ bool console_is_wanted(const struct client *c)
 {
     struct slice database = startup_get(client_startup(c), "database");
     return slice_is(database, "sluice") || slice_is(database, "pgbouncer");
+}
+
+/* Debian's exporter reads columns that PgBouncer has renamed since (total_requests, reserve_pool)
+ * and fails without them. Where it says its name it gets them beside today's; everybody else in
+ * SHOW EXTENDED. */
+static void widen(const struct console *c, struct admin_call *call)
+{
+    enum admin_id id = call->command->id;
+    if (c->old_names && (id == ADMIN_SHOW_STATS || id == ADMIN_SHOW_DATABASES))
+        call->extended = true;
 }
 
 /* By the configuration in force, not by the one the client came in under. */
@@ -79,6 +90,8 @@ static struct console *new_console(struct session *s)
     struct console *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->session = s;
+    c->old_names = slice_is(startup_get(client_startup(&s->client), "application_name"),
+                            "prometheus-pgbouncer-exporter");
     console_prepareds_init(&c->prepareds);
     return c;
 }
@@ -364,6 +377,7 @@ static void run_query(struct console *c)
     if (read == ADMIN_READ_CALL) {
         c->binary = 0;
         c->described = false;
+        widen(c, &c->call);
         run(c);
         return;
     }
@@ -406,6 +420,7 @@ static void on_parse(struct console *c, struct slice body)
     enum admin_read read = ADMIN_READ_NOTHING;
     while (text.len && read == ADMIN_READ_NOTHING) read = admin_read(&text, &call, &err);
     if (read == ADMIN_READ_NOTHING) call = (struct admin_call){ 0 };
+    if (read == ADMIN_READ_CALL) widen(c, &call);
     bool ok = read != ADMIN_READ_BAD;
     if (ok && !admin_is_blank(text))
         ok = err_set(&err, ERR_SYNTAX, "cannot insert multiple commands into a prepared statement");

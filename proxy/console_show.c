@@ -266,6 +266,7 @@ static void database_row(struct rows *r, const struct pool *p)
     rows_number(r, p->n_sessions);
     rows_number(r, p->paused);
     rows_number(r, 0);
+    rows_number(r, 0); /* reserve_pool: the name of old */
 }
 
 void console_visit_databases(struct worker *w, struct survey_part *part)
@@ -447,6 +448,7 @@ void console_visit_stats(struct worker *w, struct survey_part *part)
     while ((p = map_next(&w->pools, &at))) {
         stats_cells(&part->rows, p);
         for (size_t i = 0; i < STATS; i++) rows_number(&part->rows, 0);
+        rows_number(&part->rows, p->stats.queries); /* the name of old */
     }
 }
 

@@ -15,7 +15,9 @@ set -euo pipefail
 
 binary=${SLUICE:-$build/sluice}
 fake=$build/tools/redshift
-[ -x "$binary" ] && [ -x "$fake" ] || die "no $binary or no $fake: run make, make integration-tests first"
+for program in "$binary" "$fake"; do
+    [ -x "$program" ] || die "no $program: run make integration-tests first"
+done
 ensure_venv
 kit_begin loader
 if ! ensure_npm; then

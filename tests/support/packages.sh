@@ -7,7 +7,7 @@ set -euo pipefail
 
 build=(gcc make libc6-dev libuv1-dev libssl-dev libcjson-dev libhiredis-dev libcurl4-openssl-dev
     libexpat1-dev libpcre2-dev)
-test=(postgresql postgresql-client postgresql-contrib libpq-dev libpg-query-dev redis-server libcmocka-dev openssl python3 python3-venv gdb
+test=(postgresql postgresql-client postgresql-contrib libpq-dev libpg-query-dev prometheus-pgbouncer-exporter redis-server libcmocka-dev openssl python3 python3-venv gdb
     procps iproute2 util-linux curl)
 lint=(clang-format clang clang-tidy cppcheck shellcheck binutils git)
 bench=(pgbouncer strace util-linux)
@@ -15,7 +15,8 @@ package=(debhelper dpkg-dev fakeroot lintian)
 odbc=(odbc-postgresql unixodbc)
 metrics=(prometheus) # promtool, for the metrics' form
 browser=(chromium fonts-dejavu-core nodejs npm)
-drivers=(python3-venv default-jdk-headless maven odbc-postgresql unixodbc golang-go nodejs)
+drivers=(python3-venv default-jdk-headless maven odbc-postgresql unixodbc golang-go nodejs cargo
+    libdbd-pg-perl ruby ruby-pg php-cli php-pgsql)
 
 sets=("$@")
 [ ${#sets[@]} -gt 0 ] || sets=(build test lint)
@@ -42,6 +43,7 @@ provided() {
     golang-go) command -v go ;;
     default-jdk-headless) command -v javac ;;
     maven) command -v mvn ;;
+    cargo) command -v cargo ;;
     postgresql) ls /usr/lib/postgresql/*/bin/postgres ;;
     postgresql-client) ls /usr/lib/postgresql/*/bin/psql ;;
     postgresql-contrib) true ;;
