@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# templates.sh: deploy/cloudformation as stacks in moto. Skips where PyPI cannot be reached.
+set -euo pipefail
+# shellcheck source=tests/support/env.sh
+. "$(dirname "$0")/../support/env.sh"
+# shellcheck source=tests/aws/world.sh
+. "$(dirname "$0")/../aws/world.sh"
+
+ensure_venv
+kit_begin templates
+moto_port=''
+free_port moto_port
+start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
+wait_port "$moto_port" "$started" || die 'moto did not start'
+unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
+export AWS_EC2_METADATA_DISABLED=true
+"$venv/bin/python" "$root/tests/deploy/templates.py" "http://127.0.0.1:$moto_port" || {
+    tail -20 "$kit_dir/moto.log" >&2
+    exit 1
+}
