@@ -14,6 +14,9 @@ struct reader {
     uint16_t path_len[AWS_XML_MAX_DEPTH]; /* its length at each depth */
     uint32_t depth;
     struct buf *target; /* where text goes now; NULL: nowhere */
+    aws_xml_each *each; /* walking: told of every end */
+    void *context;
+    struct buf walked; /* the text of the element we are in */
     bool refused;
 };
 
@@ -60,10 +63,23 @@ static void on_start(void *context, const char *name, const char **attributes)
     if (at > 0) r->path[at++] = '/';
     memcpy(r->path + at, local, n + 1);
     r->path_len[r->depth++] = (uint16_t)(at + n);
+    if (r->each) {
+        buf_truncate(&r->walked, 0);
+        r->target = &r->walked;
+    }
     for (size_t i = 0; i < r->field_count; i++) {
         if (strcmp(r->fields[i].path, r->path) != 0) continue;
         if (r->fields[i].count++ == 0) r->target = &r->fields[i].value;
     }
+}
+
+static void trim(struct buf *value)
+{
+    while (value->len > 0 && (uint8_t)value->at[value->len - 1] <= ' ')
+        buf_truncate(value, value->len - 1);
+    uint32_t start = 0;
+    while (start < value->len && (uint8_t)value->at[start] <= ' ') start++;
+    if (start) buf_drop(value, start);
 }
 
 static void on_end(void *context, const char *name)
@@ -71,6 +87,11 @@ static void on_end(void *context, const char *name)
     (void)name;
     struct reader *r = context;
     r->target = NULL;
+    if (r->each && r->depth > 1) {
+        trim(&r->walked);
+        r->each(r->context, r->path, buf_slice(&r->walked));
+        buf_truncate(&r->walked, 0);
+    }
     r->depth--;
     if (r->depth > 0) r->path[r->path_len[r->depth - 1]] = 0;
 }
@@ -79,7 +100,8 @@ static void on_text(void *context, const char *text, int len)
 {
     struct reader *r = context;
     if (!r->target) return;
-    if ((size_t)len > AWS_XML_MAX_FIELD_BYTES - r->target->len) {
+    size_t most = r->each ? AWS_XML_MAX_WALK_BYTES : AWS_XML_MAX_FIELD_BYTES;
+    if ((size_t)len > most - r->target->len) {
         refuse(r);
         return;
     }
@@ -99,13 +121,28 @@ static void on_instruction(void *context, const char *target, const char *data)
     refuse(context);
 }
 
-static void trim(struct buf *value)
+static bool parse(struct reader *r, struct slice body)
 {
-    while (value->len > 0 && (uint8_t)value->at[value->len - 1] <= ' ')
-        buf_truncate(value, value->len - 1);
-    uint32_t start = 0;
-    while (start < value->len && (uint8_t)value->at[start] <= ' ') start++;
-    if (start) buf_drop(value, start);
+    if (body.len == 0 || body.len > AWS_XML_MAX_BYTES || body.at[0] != '<') return false;
+    r->parser = XML_ParserCreateNS("UTF-8", SEPARATOR);
+    if (!r->parser) return false;
+    XML_SetUserData(r->parser, r);
+    XML_SetElementHandler(r->parser, on_start, on_end);
+    XML_SetCharacterDataHandler(r->parser, on_text);
+    XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
+    XML_SetProcessingInstructionHandler(r->parser, on_instruction);
+    bool ok =
+        XML_Parse(r->parser, body.at, (int)body.len, XML_TRUE) == XML_STATUS_OK && !r->refused;
+    XML_ParserFree(r->parser);
+    return ok;
+}
+
+bool aws_xml_walk(struct slice body, const char *root, aws_xml_each *each, void *context)
+{
+    struct reader r = { .root = root, .each = each, .context = context };
+    bool ok = parse(&r, body) && !r.walked.failed;
+    buf_fini(&r.walked);
+    return ok;
 }
 
 bool aws_xml_read(struct slice body, const char *root, const char *space,
@@ -115,16 +152,7 @@ bool aws_xml_read(struct slice body, const char *root, const char *space,
         .root = root, .space = space, .fields = fields, .field_count = field_count
     };
     for (size_t i = 0; i < field_count; i++) fields[i].value.secret = true;
-    if (body.len == 0 || body.len > AWS_XML_MAX_BYTES || body.at[0] != '<') return false;
-    r.parser = XML_ParserCreateNS("UTF-8", SEPARATOR);
-    if (!r.parser) return false;
-    XML_SetUserData(r.parser, &r);
-    XML_SetElementHandler(r.parser, on_start, on_end);
-    XML_SetCharacterDataHandler(r.parser, on_text);
-    XML_SetStartDoctypeDeclHandler(r.parser, on_doctype);
-    XML_SetProcessingInstructionHandler(r.parser, on_instruction);
-    bool ok = XML_Parse(r.parser, body.at, (int)body.len, XML_TRUE) == XML_STATUS_OK && !r.refused;
-    XML_ParserFree(r.parser);
+    bool ok = parse(&r, body);
     for (size_t i = 0; i < field_count; i++) {
         trim(&fields[i].value);
         ok = ok && !fields[i].value.failed;

@@ -24,6 +24,12 @@ struct aws_xml_field {
 bool aws_xml_read(struct slice body, const char *root, const char *space,
                   struct aws_xml_field *fields, size_t field_count);
 
+/* For lists: calls `each` at the end of every element, children first, with its path and its own
+ * text (trimmed; of at most AWS_XML_MAX_WALK_BYTES). What it asks of the document is the same. */
+enum { AWS_XML_MAX_WALK_BYTES = 512 };
+typedef void aws_xml_each(void *context, const char *path, struct slice text);
+bool aws_xml_walk(struct slice body, const char *root, aws_xml_each *each, void *context);
+
 void aws_xml_fields_fini(struct aws_xml_field *fields, size_t field_count);
 
 #endif

@@ -178,6 +178,13 @@ static void write_endpoints(struct writing *w)
             add_redshift(w, c, "cluster", (struct slice){ 0 });
     }
     end_statement(w, "FindClusters", "redshift:DescribeClusters", NULL);
+    for (size_t i = 0; f->for_doctor && i < f->cluster_count; i++)
+        if (is_mine(w, &f->clusters[i]) && f->clusters[i].api != REDSHIFT_WORKGROUP)
+            add_redshift(w, &f->clusters[i], "cluster", (struct slice){ 0 });
+    bool clusters = w->resources.len > 0;
+    end_statement(w, "DoctorFindsClusters", "redshift:DescribeClusters", NULL);
+    if (clusters) add_resource(w, "*"); /* EC2 knows no finer one for it */
+    end_statement(w, "DoctorSeesGroups", "ec2:DescribeSecurityGroups", NULL);
     /* A workgroup's ARN ends in an id of AWS's own, not in its name. */
     for (size_t i = 0; i < f->cluster_count; i++) {
         const struct iam_policy_cluster *c = &f->clusters[i];

@@ -30,6 +30,7 @@ struct iam_policy_facts {
     const struct slice *parameters, *secrets; /* names or ARNs */
     size_t parameter_count, secret_count;
     struct slice table; /* DynamoDB; empty: none */
+    bool for_doctor;    /* optional: `sluice doctor` may see who else a cluster lets in */
     bool table_write;   /* `sluice route publish` and its like run as this identity */
 };
 

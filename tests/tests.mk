@@ -181,9 +181,11 @@ install: all
 	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
 	install -D -m 644 deploy/systemd/sluice.json $(DESTDIR)$(PREFIX)/share/doc/sluice/examples/sluice.json
 
-# Templates, manifests, unit, image, scripts and package, each by its linter (DEB= leaves the package out).
+# Templates, manifests, unit, image, scripts and package, each by its linter (DEB= leaves the package out);
+# then the templates as stacks in moto.
 lint-deploy: all
 	@DEB=$(if $(filter undefined,$(origin DEB)),1,$(DEB)) tests/deploy/lint.sh
+	@tests/deploy/templates.sh
 
 # A Debian package of what git has, in build/deb.
 deb:

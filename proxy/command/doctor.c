@@ -39,7 +39,7 @@ struct doctor {
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 struct row {
-    const char *status; /* "PASS", "FAIL", "SKIP" */
+    const char *status; /* "PASS", "FAIL", "WARN", "SKIP" */
     const char *part, *step;
     const char *said;
     double ms; /* below 0: not measured */
@@ -53,11 +53,13 @@ static void add_member(struct buf *out, const char *name, struct slice text)
     json_quote(out, text);
 }
 
-static void print_row(struct doctor *d, const struct row *row)
+/* `advice`: what to do, without a case that says it. */
+static void print_advice(struct doctor *d, const struct row *row, const char *advice)
 {
     struct buf out = { 0 }, cause = { 0 }, todo = { 0 };
     if (strcmp(row->status, "FAIL") == 0) d->failed = true;
     if (row->why) doctor_advise(row->why, &cause, &todo);
+    if (advice) buf_add_str(&todo, advice);
     if (d->json) {
         buf_addf(&out, "{\"status\":\"%s\"", row->status);
         add_member(&out, "part", slice_str(row->part));
@@ -78,6 +80,8 @@ static void print_row(struct doctor *d, const struct row *row)
     buf_fini(&cause);
     buf_fini(&todo);
 }
+
+static void print_row(struct doctor *d, const struct row *row) { print_advice(d, row, NULL); }
 
 /* ---- name and connection --------------------------------------------------------------------- */
 
@@ -202,6 +206,72 @@ static void check_call(struct doctor *d, const char *part, struct aws_identity *
                                 call->ok ? NULL : why });
 }
 
+/* ---- who else gets to the cluster -------------------------------------------------------------
+ */
+
+static void print_source(struct doctor *d, const struct security_source *s, size_t groups)
+{
+    struct buf todo = { 0 };
+    char said[320];
+    bool itself = s->kind == SECURITY_GROUP && strcmp(s->group, s->source) == 0;
+    snprintf(said, sizeof said, "%s lets in %s%s: whoever that is gets past the proxy", s->group,
+             s->source,
+             itself                      ? " (itself: all that are in it)"
+             : s->kind == SECURITY_GROUP ? " (if it is not the proxy's)"
+                                         : "");
+    if (!security_source_is_wide(s) && groups > 1) buf_add_str(&todo, "unless it is the proxy's: ");
+    security_source_revoke(s, &todo);
+    buf_add_u8(&todo, 0);
+    print_advice(d, &(struct row){ "WARN", "groups", "inbound", said, -1, NULL },
+                 todo.failed ? NULL : todo.at);
+    buf_fini(&todo);
+}
+
+/* One group is let in: the proxy's, as it should be. Anything more is a way around. */
+static void print_sources(struct doctor *d, const struct security_sources *sources)
+{
+    size_t groups = 0, warned = 0;
+    for (size_t i = 0; i < sources->count; i++)
+        groups += !security_source_is_wide(&sources->items[i]);
+    for (size_t i = 0; i < sources->count; i++) {
+        if (!security_source_is_wide(&sources->items[i]) && groups < 2) continue;
+        print_source(d, &sources->items[i], groups);
+        warned++;
+    }
+    if (sources->more)
+        print_row(d, &(struct row){ "WARN", "groups", "inbound",
+                                    "there are more rules than are shown here", -1, NULL });
+    if (warned) return;
+    char said[160];
+    snprintf(said, sizeof said, "nobody but %s is let in (is that the proxy's group?)",
+             groups ? sources->items[0].source : "the cluster itself");
+    print_row(d, &(struct row){ "PASS", "groups", "inbound", said, -1, NULL });
+}
+
+/* Asking is a courtesy: who may not ask, or cannot reach EC2 from there, is told and no worse off.
+ */
+static void check_groups(struct doctor *d, struct aws_identity *id, struct doctor_call *call)
+{
+    char host[RESOLVE_NAME_BYTES + 1], said[620];
+    uint16_t port;
+    struct doctor_reach r;
+    struct doctor_call groups = *call;
+    if (call->n_groups == 0 || call->port == 0 || id->no_endpoint[AWS_EC2].code) return;
+    groups.part = DOCTOR_GROUPS;
+    bool reached = https_proxy() || (split_url(id->endpoints[AWS_EC2].url, host, &port) &&
+                                     doctor_reach(&d->loop, host, port, &r));
+    if (reached) doctor_call(&d->loop, &d->streams.wheel, id, &groups);
+    if (reached && groups.ok) {
+        print_sources(d, &groups.sources);
+        return;
+    }
+    snprintf(said, sizeof said, "not asked who else is let in: %s",
+             reached ? groups.said : "EC2 is not reached from here");
+    print_advice(d, &(struct row){ "SKIP", "groups", "inbound", said, -1, NULL },
+                 "aws ec2 describe-security-groups, from where it may be asked "
+                 "(ec2:DescribeSecurityGroups)");
+}
+
 static void check_service(struct doctor *d, const char *part, const struct config_cluster *cluster,
                           struct doctor_call *call)
 {
@@ -228,6 +298,7 @@ static void check_service(struct doctor *d, const char *part, const struct confi
         say_reached(d, part, host, &r, &why);
     }
     if (reached && signs) check_call(d, part, id, call, &why);
+    if (call->ok && call->part == DOCTOR_REDSHIFT) check_groups(d, id, call);
     aws_identity_free(id);
 }
 

@@ -12,7 +12,7 @@ bool doctor_is_private(const uint8_t *b, bool is_v6)
            (b[0] == 192 && b[1] == 168) || (b[0] == 100 && (b[1] & 0xc0) == 64);
 }
 
-static bool is_service(enum doctor_part part) { return part <= DOCTOR_DYNAMODB; }
+static bool is_service(enum doctor_part part) { return part <= DOCTOR_GROUPS; }
 
 /* As it stands in the name of a VPC endpoint's service. */
 static const char *service_name(enum doctor_part part)
@@ -22,6 +22,7 @@ static const char *service_name(enum doctor_part part)
         [DOCTOR_REDSHIFT] = "redshift",
         [DOCTOR_SERVERLESS] = "redshift-serverless",
         [DOCTOR_DYNAMODB] = "dynamodb",
+        [DOCTOR_GROUPS] = "ec2",
     };
     return is_service(part) ? names[part] : "";
 }

@@ -15,6 +15,7 @@ enum doctor_part {
     DOCTOR_REDSHIFT,
     DOCTOR_SERVERLESS,
     DOCTOR_DYNAMODB,
+    DOCTOR_GROUPS, /* EC2: a cluster's security groups */
     DOCTOR_REDIS,
     DOCTOR_CLUSTER,
 };

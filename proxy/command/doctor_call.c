@@ -26,6 +26,7 @@ enum aws_service doctor_service(enum doctor_part part)
     case DOCTOR_REDSHIFT: return AWS_REDSHIFT;
     case DOCTOR_SERVERLESS: return AWS_REDSHIFT_SERVERLESS;
     case DOCTOR_DYNAMODB: return AWS_DYNAMODB;
+    case DOCTOR_GROUPS: return AWS_EC2;
     default: return AWS_STS;
     }
 }
@@ -40,7 +41,8 @@ static void write_call(const struct doctor_call *c, const struct aws_signer *sig
         aws_json_begin(r, signer->endpoint, "DescribeTable");
         dynamo_describe(&r->body, c->name);
         break;
-    case DOCTOR_SERVERLESS: break; /* written whole by redshift_endpoint_request */
+    case DOCTOR_GROUPS:
+    case DOCTOR_SERVERLESS: break; /* written whole elsewhere */
     case DOCTOR_REDSHIFT:
         aws_query_begin(r, signer->endpoint, "DescribeClusters");
         if (c->name.len)
@@ -55,9 +57,11 @@ static void write_call(const struct doctor_call *c, const struct aws_signer *sig
 static bool build(struct aws_errand *e, const struct aws_signer *signer,
                   struct aws_request *request, struct err *err)
 {
-    const struct doctor_call *c = calling_of(e)->call;
+    struct doctor_call *c = calling_of(e)->call;
     bool ok;
-    if (c->part == DOCTOR_SERVERLESS) {
+    if (c->part == DOCTOR_GROUPS) {
+        ok = security_groups_request(c->groups, c->n_groups, signer, request);
+    } else if (c->part == DOCTOR_SERVERLESS) {
         ok = redshift_endpoint_request(REDSHIFT_WORKGROUP, c->name, signer, request);
     } else {
         write_call(c, signer, request);
@@ -82,9 +86,10 @@ static void read_place(struct doctor_call *c, const struct aws_response *respons
     enum redshift_api api = c->part == DOCTOR_SERVERLESS ? REDSHIFT_WORKGROUP : REDSHIFT_BY_USER;
     struct redshift_endpoint place;
     struct aws_error ignored;
-    if (c->name.len && redshift_endpoint_answer(api, response, &place, &ignored))
-        snprintf(c->said, sizeof c->said, "%.*s is %s, at %s:%u", SLICE_ARG(c->name), place.status,
-                 place.host[0] ? place.host : "no endpoint yet", place.port);
+    if (!c->name.len || !redshift_endpoint_answer(api, response, &place, &ignored)) return;
+    c->port = place.port;
+    snprintf(c->said, sizeof c->said, "%.*s is %s, at %s:%u", SLICE_ARG(c->name), place.status,
+             place.host[0] ? place.host : "no endpoint yet", place.port);
 }
 
 static bool read_answer(struct aws_errand *e, const struct aws_response *response,
@@ -96,6 +101,13 @@ static bool read_answer(struct aws_errand *e, const struct aws_response *respons
     snprintf(c->said, sizeof c->said, "the call was answered");
     if (c->part == DOCTOR_STS) read_identity(c, response->body);
     if (c->part == DOCTOR_REDSHIFT || c->part == DOCTOR_SERVERLESS) read_place(c, response);
+    if (c->part == DOCTOR_REDSHIFT && c->name.len)
+        c->n_groups = security_groups_of_cluster(response->body, c->groups);
+    if (c->part == DOCTOR_GROUPS && !security_groups_answer(response->body, c->port, &c->sources)) {
+        *error = (struct aws_error){ .fault = AWS_FAULT_TRANSIENT, .status = response->status };
+        snprintf(error->code, sizeof error->code, "malformed answer");
+        return false;
+    }
     if (c->part == DOCTOR_DYNAMODB)
         snprintf(c->said, sizeof c->said, "table %.*s is there", SLICE_ARG(c->name));
     return true;
@@ -148,6 +160,7 @@ void doctor_call(uv_loop_t *loop, struct wheel *wheel, struct aws_identity *iden
         [DOCTOR_REDSHIFT] = "redshift DescribeClusters",
         [DOCTOR_SERVERLESS] = "redshift-serverless GetWorkgroup",
         [DOCTOR_DYNAMODB] = "dynamodb DescribeTable",
+        [DOCTOR_GROUPS] = "ec2 DescribeSecurityGroups",
     };
     struct calling k = { .call = c };
     uint64_t begun = uv_hrtime();

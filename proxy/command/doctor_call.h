@@ -2,12 +2,14 @@
  * it.
  *
  * The least that proves a permission: STS GetCallerIdentity, Redshift DescribeClusters (of one
- * cluster, or any), Redshift Serverless GetWorkgroup, DynamoDB DescribeTable. Blocks while the loop
- * runs; gives up after 10 s. Nothing secret is in its words.
+ * cluster, or any), Redshift Serverless GetWorkgroup, DynamoDB DescribeTable, EC2
+ * DescribeSecurityGroups. Blocks while the loop runs; gives up after 10 s. Nothing secret is in its
+ * words.
  */
 #ifndef SLUICE_PROXY_COMMAND_DOCTOR_CALL_H
 #define SLUICE_PROXY_COMMAND_DOCTOR_CALL_H
 
+#include "auth/security_groups.h"
 #include "proxy/aws_identity.h"
 #include "proxy/command/doctor_advice.h"
 #include "proxy/io/wheel.h"
@@ -15,6 +17,11 @@
 struct doctor_call {
     enum doctor_part part;
     struct slice name; /* of the cluster, workgroup or table; empty: any */
+    /* REDSHIFT fills the cluster's groups; GROUPS asks for them, and fills who they let in. */
+    char groups[SECURITY_GROUPS_MAX][SECURITY_GROUP_ID_BYTES];
+    size_t n_groups;
+    uint16_t port; /* of the cluster */
+    struct security_sources sources;
     bool ok;
     enum doctor_symptom symptom; /* unless ok */
     double ms;

@@ -177,6 +177,7 @@ int command_iam_policy(int argc, char **argv)
     }
     problems_fini(&problems);
     if (!config) return STATUS_NOT_FINE;
+    c.facts.for_doctor = options.doctor != NULL;
     int status = collect(&c, config) ? print_all(&c) : STATUS_NOT_FINE;
     free_collected(&c);
     config_unref(config);

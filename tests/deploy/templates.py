@@ -77,6 +77,7 @@ def resolved(name, parameters):
 
     for name in [n for n, r in template["Resources"].items() if r["Type"] in LACKED]:
         del template["Resources"][name]
+        template["Outputs"] = {}
     for part in ("Resources", "Outputs"):
         template[part] = {k: walk(v) for k, v in template[part].items() if true.get(v.pop("Condition", None), True)}
     return template
@@ -159,20 +160,15 @@ def load_balancer_group(vpc):
             if g["Description"] == "The load balancer in front of Sluice"]
 
 
-def service(stack, template, network, **more):
-    try:
-        status, _ = create(stack, template, **{**common, **more})
-    except Exception as error:  # moto names no type for what it lacks
-        print(f"ok {count + 1} # SKIP {stack}: moto cannot create it: {str(error)[:300]}")
-        return False
+def service(stack, template, **more):
+    status, _ = create(stack, template, **{**common, **more})
     check(f"{stack}: the stack comes to be", status == "CREATE_COMPLETE", status)
-    return True
-
-
-if service("fargate", "sluice.yaml", net, Image="123456789012.dkr.ecr.us-east-1.amazonaws.com/sluice:0.1.0"):
     group = load_balancer_group(net["VpcId"])
-    check("fargate: the load balancer lets in clients, and nobody else",
-          len(group) == 1 and ingress(group[0]) == [(5439, 5439, net["ClientGroup"])], [ingress(g) for g in group])
-    check("fargate: the cluster's group is as it was", ingress(net["ClusterGroup"]) == [(5439, 5439, net["ProxyGroup"])])
+    check(f"{stack}: the load balancer lets in clients, and nobody else",
+          bool(group) and all(ingress(g) == [(5439, 5439, net["ClientGroup"])] for g in group), [ingress(g) for g in group])
+    check(f"{stack}: the cluster's group is as it was", ingress(net["ClusterGroup"]) == [(5439, 5439, net["ProxyGroup"])])
+
+
+service("fargate", "sluice.yaml", Image="123456789012.dkr.ecr.us-east-1.amazonaws.com/sluice:0.1.0")
 print(f"1..{count}")
 sys.exit(1 if bad else 0)

@@ -114,6 +114,27 @@ static int run_service(enum aws_service service, const char *file, int *left_out
     return count;
 }
 
+/* EC2 is asked by `sluice doctor` alone: its names by its rule set, some of each kind. */
+static void ec2_has_no_fips_name_in_govcloud(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *region, *url;
+        bool fips;
+    } cases[] = { { "us-east-1", "https://ec2.us-east-1.amazonaws.com", false },
+                  { "us-east-1", "https://ec2-fips.us-east-1.amazonaws.com", true },
+                  { "us-gov-west-1", "https://ec2.us-gov-west-1.amazonaws.com", true },
+                  { "cn-north-1", "https://ec2.cn-north-1.amazonaws.com.cn", false } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct aws_endpoint_options o = { .region = slice_str(cases[i].region),
+                                          .fips = cases[i].fips };
+        struct aws_endpoint e;
+        struct err err = { 0 };
+        assert_true(aws_endpoint_resolve(AWS_EC2, &o, &e, &err));
+        assert_string_equal(e.url, cases[i].url);
+    }
+}
+
 static void published_rules(void **state)
 {
     (void)state;
@@ -122,7 +143,7 @@ static void published_rules(void **state)
         "sso-oidc", "ssm",      "secretsmanager",      "dynamodb"
     };
     int left_out = 0, count = 0;
-    for (size_t i = 0; i < AWS_SERVICE_COUNT; i++)
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         count += run_service((enum aws_service)i, files[i], &left_out);
     print_message("%d names as published; %d cases about DynamoDB account endpoints left out\n",
                   count, left_out);
@@ -222,9 +243,8 @@ static void published_overrides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_are_made),
-        cmocka_unit_test(a_region_cannot_smuggle_a_host),
-        cmocka_unit_test(published_rules),
+        cmocka_unit_test(names_are_made),      cmocka_unit_test(a_region_cannot_smuggle_a_host),
+        cmocka_unit_test(published_rules),     cmocka_unit_test(ec2_has_no_fips_name_in_govcloud),
         cmocka_unit_test(published_overrides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

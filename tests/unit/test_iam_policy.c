@@ -58,6 +58,12 @@ static void a_cluster_needs_its_users_and_databases(void **state)
     refuse(policy, "JoinGroup");
     refuse(policy, "DescribeClusters");
     refuse(policy, "*");
+    refuse(policy, "ec2:");
+    free(policy);
+    facts.for_doctor = true; /* optional */
+    policy = policy_of(&facts, "");
+    expect(policy, "\"ec2:DescribeSecurityGroups\"\n");
+    expect(policy, "\"arn:aws:redshift:us-east-1:123456789012:cluster:c1\"");
     refuse(policy, "dynamodb");
     free(policy);
 
