@@ -186,6 +186,7 @@ install: all
 lint-deploy: all
 	@DEB=$(if $(filter undefined,$(origin DEB)),1,$(DEB)) tests/deploy/lint.sh
 	@tests/deploy/templates.sh
+	@tests/deploy/groups.sh
 
 # A Debian package of what git has, in build/deb.
 deb:

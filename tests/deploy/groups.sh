@@ -31,13 +31,13 @@ PY
 aws '
 vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
 proxy, cluster = (ec2.create_security_group(GroupName=n, Description=n, VpcId=vpc)["GroupId"] for n in ("proxy", "cluster"))
-open(sys.argv[1], "w").write(f"{proxy} {cluster}")
+open(sys.argv[1], "w").write(f"{proxy} {cluster}\n")
 rule(UserIdGroupPairs=[{"GroupId": proxy}])
 ec2.authorize_security_group_ingress(GroupId=cluster, IpPermissions=[dict(IpProtocol="tcp", FromPort=22, ToPort=22, IpRanges=[{"CidrIp": "0.0.0.0/0"}])])
 boto3.client("redshift", region_name="us-east-1").create_cluster(ClusterIdentifier="c1", NodeType="ra3.large", MasterUsername="admin",
     MasterUserPassword="Passw0rd!", DBName="dev", VpcSecurityGroupIds=[cluster])'
 cat >"$kit_dir/sluice.json" <<'JSON'
-{ "listen": [ { "address": "127.0.0.1:5439", "tls": { "mode": "off" } } ],
+{ "listen": [ { "address": "127.0.0.1:5439", "tls": { "mode": "disable" } } ],
   "clusters": { "warehouse": { "endpoint": "c1.abc.us-east-1.redshift.amazonaws.com:5439",
       "credentials": { "source": "iam", "cluster_identifier": "c1" } } },
   "users": { "u": { "auth": ["trust"], "role": "all", "db_user": "loader" } },
