@@ -23,6 +23,7 @@ void budgets_fini(struct budgets *b)
 static struct budget *new_budget(const char *name)
 {
     struct budget *b = calloc(1, sizeof *b);
+    if (b) atomic_init(&b->allowed, BUDGET_ALL);
     if (b) b->name = strdup(name);
     if (b && b->name) return b;
     free(b);
@@ -45,9 +46,24 @@ struct budget *budgets_find(struct budgets *b, const char *name)
 bool budget_take(struct budget *b, unsigned limit)
 {
     unsigned n = atomic_load(&b->taken);
-    while (limit == 0 || n < limit)
+    while (n < budget_cap(b, limit))
         if (atomic_compare_exchange_weak(&b->taken, &n, n + 1)) return true;
     return false;
+}
+
+bool budget_take_excess(struct budget *b)
+{
+    int n = atomic_load(&b->excess);
+    while (n > 0)
+        if (atomic_compare_exchange_weak(&b->excess, &n, n - 1)) return true;
+    return false;
+}
+
+void budget_lack(struct budget *b, unsigned waiting)
+{
+    unsigned n = atomic_load(&b->hungry);
+    while (n < waiting && !atomic_compare_exchange_weak(&b->hungry, &n, waiting)) {
+    }
 }
 
 void budget_put(struct budget *b) { atomic_fetch_sub(&b->taken, 1); }

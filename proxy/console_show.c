@@ -267,6 +267,7 @@ static void database_row(struct rows *r, const struct pool *p)
     rows_number(r, p->paused);
     rows_number(r, 0);
     rows_number(r, 0); /* reserve_pool: the name of old */
+    rows_number(r, budget_cap(p->target.cluster->budget, cluster->max_connections));
 }
 
 void console_visit_databases(struct worker *w, struct survey_part *part)

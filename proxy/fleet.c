@@ -185,6 +185,7 @@ static void on_tick(struct wheel_node *node)
 {
     struct fleet *f = list_item(node, struct fleet, timer);
     fleet_cancel_tick(f, false);
+    fleet_lease_tick(f);
     if (fleet_now_ms(f) >= f->hello_due_ms) say_hello(f);
     wheel_set(&f->streams.wheel, &f->timer, FLEET_TICK_MS);
 }
@@ -214,8 +215,7 @@ static void open_redis(struct fleet *f)
 {
     struct buf channel = { 0 };
     struct err err;
-    if (!f->config->routes.cache) return;
-    f->has_trust = route_trust_init(&f->trust, f->config, &err);
+    f->has_trust = f->config->routes.cache && route_trust_init(&f->trust, f->config, &err);
     if (f->has_trust) {
         add_channel(f, &channel);
         f->redis = route_store_connect(&f->streams, f->config, (struct slice){ 0 }, &redis_events,
@@ -223,14 +223,16 @@ static void open_redis(struct fleet *f)
         if (f->redis)
             f->listener = route_store_connect(&f->streams, f->config, buf_slice(&channel),
                                               &redis_events, f, &err);
-    } else {
+    } else if (f->config->routes.cache) {
         route_trust_fini(&f->trust);
     }
-    if (!f->listener)
+    if (f->config->routes.cache && !f->listener)
         log_event(f->log, LOG_ERROR, "fleet.alone", LOG_TEXT("why", err.message),
                   LOG_TEXT("hint", err.hint), LOG_END);
     buf_fini(&channel);
-    if (f->listener) wheel_set(&f->streams.wheel, &f->timer, FLEET_TICK_MS);
+    if (!fleet_lease_reload(f))
+        log_event(f->log, LOG_ERROR, "fleet.alone", LOG_TEXT("why", "out of memory"), LOG_END);
+    if (f->listener || f->n_leases) wheel_set(&f->streams.wheel, &f->timer, FLEET_TICK_MS);
 }
 
 static void maybe_over(struct fleet *f)
@@ -322,6 +324,7 @@ void fleet_free(struct fleet *f)
 {
     if (!f) return;
     config_unref(f->config);
+    fleet_lease_free(f);
     rate_fini(&f->rate);
     free(f);
 }

@@ -33,6 +33,21 @@ struct fleet_cancel {
     struct cancel_wait *wait;
 };
 
+/* What this proxy may have of one cluster's connections. Times are the loop's. */
+struct fleet_lease {
+    struct fleet *fleet;
+    char *name;
+    struct budget *budget;
+    uint32_t limit;          /* max_connections */
+    uint32_t leased, target; /* as Redis said: granted; asked to hold no more than */
+    uint32_t held;           /* as we said */
+    uint64_t ends_ms;        /* of the lease; 0: there was none yet */
+    uint64_t alone_ms;       /* since when nobody knows of us */
+    uint64_t asked_ms, due_ms, excess_ms;
+    int64_t clock_ms; /* Redis's clock, ahead of ours */
+    bool has_clock, under_way, must_shrink, told;
+};
+
 struct fleet {
     uv_loop_t *uv;
     struct log *log;
@@ -56,6 +71,8 @@ struct fleet {
     struct wheel_node timer;
     struct rate rate; /* of cancels, by address */
     struct fleet_cancel cancels[FLEET_CANCELS_MAX];
+    struct fleet_lease **leases; /* one for each cluster, if they are shared */
+    size_t n_leases;
 };
 
 /* Says it to all, this one included, which does not hear itself. Returns the serial; 0: it could
@@ -73,5 +90,8 @@ void fleet_add_field(struct buf *body, struct slice field);
 void fleet_on_cancel(struct fleet *f, struct fleet_message *m);
 void fleet_on_cancelled(struct fleet *f, const struct fleet_message *m);
 void fleet_cancel_tick(struct fleet *f, bool all);
+bool fleet_lease_reload(struct fleet *f); /* false: no memory */
+void fleet_lease_tick(struct fleet *f);
+void fleet_lease_free(struct fleet *f);
 
 #endif

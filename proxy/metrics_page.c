@@ -136,14 +136,20 @@ static void add_pools(const struct overview_answer *a, struct buf *out)
 
 static void add_clusters(const struct realm *realm, struct buf *out)
 {
-    for (int max = 0; max < 2; max++) {
-        enum read_gauge which = max ? READ_cluster_max_connections : READ_cluster_connections;
+    static const enum read_gauge gauges[] = { READ_cluster_connections,
+                                              READ_cluster_max_connections,
+                                              READ_cluster_leased_connections };
+    for (size_t g = 0; g < sizeof gauges / sizeof *gauges; g++) {
+        enum read_gauge which = gauges[g];
         add_gauge_head(out, which);
         for (size_t i = 0; i < realm->config->n_clusters; i++) {
             const struct realm_cluster *c = &realm->clusters[i];
             add_sample(out, which, "cluster", slice_str(c->config->name), NULL);
+            unsigned limit = c->config->max_connections;
             buf_addf(out, "%u\n",
-                     max ? c->config->max_connections : atomic_load(&c->budget->taken));
+                     g == 0   ? atomic_load(&c->budget->taken)
+                     : g == 1 ? limit
+                              : budget_cap(c->budget, limit));
         }
     }
 }

@@ -179,7 +179,10 @@ static void note_failure(struct pool *p, const struct err *err)
 static bool take_budgets(struct pool *p)
 {
     struct budget *cluster = p->target.cluster->budget;
-    if (!budget_take(cluster, p->target.cluster->config->max_connections)) return false;
+    if (!budget_take(cluster, p->target.cluster->config->max_connections)) {
+        budget_lack(cluster, p->n_line);
+        return false;
+    }
     if (budget_take(p->of_database, p->settings.per_database)) {
         if (budget_take(p->of_user, p->settings.per_user)) return true;
         budget_put(p->of_database);
@@ -534,7 +537,7 @@ void pool_give_back(struct pool *p, struct server *s)
 {
     s->session = NULL;
     if (p->closing || s->retiring || pool_total(p) > p->settings.size ||
-        env_now_ms(p->env) >= s->expires_ms) {
+        env_now_ms(p->env) >= s->expires_ms || budget_take_excess(p->target.cluster->budget)) {
         pool_discard(p, s, "retired");
         return;
     }
@@ -700,6 +703,26 @@ void pool_resume(struct pool *p)
     watch_line(p);
     settle_line(p);
     dial_as_needed(p);
+}
+
+static struct server *last_of(struct pool *p, enum pool_place where)
+{
+    return p->count[where] ? list_item(p->servers[where].prev, struct server, node) : NULL;
+}
+
+bool pool_cut(struct pool *p)
+{
+    struct server *s = last_of(p, POOL_OPENING);
+    if (s) {
+        pool_discard(p, s, "the lease ends");
+        return true;
+    }
+    s = last_of(p, POOL_BUSY);
+    if (s)
+        server_fail(s, ERR_SERVER_LOST,
+                    "the proxy had to give this connection up: others may have "
+                    "it now, and those who share them cannot be reached");
+    return s != NULL;
 }
 
 bool pool_give_way(struct pool *p)

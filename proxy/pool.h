@@ -167,6 +167,9 @@ void pool_reconnect(struct pool *p);
  * False: there was none to spare. */
 bool pool_give_way(struct pool *p);
 
+/* The same for one that is being opened or is at work: its client loses it. */
+bool pool_cut(struct pool *p);
+
 /* A server of it has answered: if its cluster was held to be down, it is not. */
 void pool_is_alive(struct pool *p);
 

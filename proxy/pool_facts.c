@@ -17,7 +17,7 @@ const char *pool_why_words(enum pool_why why)
 
 static bool is_spent(const struct budget *b, unsigned limit)
 {
-    return limit && atomic_load(&b->taken) >= limit;
+    return atomic_load(&b->taken) >= budget_cap(b, limit);
 }
 
 enum pool_why pool_why(const struct pool *p)

@@ -25,6 +25,8 @@ struct order {
         ORDER_RELOAD,
         ORDER_ROUTE,
         ORDER_WAY,
+        ORDER_SHRINK,
+        ORDER_CUT,
         ORDER_CANCEL,
         ORDER_CANCEL_OVER,
         ORDER_ARRIVE
@@ -34,6 +36,7 @@ struct order {
     struct realm *realm;
     struct route_force *routes, *shadow;
     const struct budget *cluster;
+    struct budget *shrinking;
     struct cancel_wait *wait;
     uint64_t client;
     bool unknown;
@@ -256,6 +259,34 @@ static void give_way(struct worker *w, const struct budget *cluster)
         if (p->target.cluster->budget == cluster && pool_give_way(p)) return;
 }
 
+void worker_shrink(struct worker *w, struct budget *cluster, bool force)
+{
+    struct order *o = new_order(force ? ORDER_CUT : ORDER_SHRINK);
+    if (o) o->shrinking = cluster;
+    post(w, o);
+}
+
+/* As long as there is something left to close, here or on any worker. */
+static void shrink_by(struct worker *w, struct budget *cluster, bool (*close_one)(struct pool *p))
+{
+    uint32_t at = 0;
+    struct pool *p;
+    while ((p = map_next(&w->pools, &at))) {
+        if (p->target.cluster->budget != cluster) continue;
+        while (budget_take_excess(cluster)) {
+            if (close_one(p)) continue;
+            atomic_fetch_add(&cluster->excess, 1);
+            break;
+        }
+    }
+}
+
+static void shrink(struct worker *w, struct budget *cluster, bool force)
+{
+    shrink_by(w, cluster, pool_give_way);
+    if (force) shrink_by(w, cluster, pool_cut);
+}
+
 /* ---- cancel --------------------------------------------------------------------------------- */
 
 static void cancel_here(struct worker *w, struct cancel_wait *wait)
@@ -409,6 +440,8 @@ static void deliver(struct mail *mail, void *owner)
         break;
     case ORDER_ROUTE: take_routes(w, o->routes, o->shadow); break;
     case ORDER_WAY: give_way(w, o->cluster); break;
+    case ORDER_SHRINK: shrink(w, o->shrinking, false); break;
+    case ORDER_CUT: shrink(w, o->shrinking, true); break;
     case ORDER_ARRIVE: session_arrive(o->session, &w->env, &o->moved); break;
     case ORDER_CANCEL: cancel_here(w, o->wait); break;
     case ORDER_CANCEL_OVER: cancel_over(w, o->client, o->unknown); break;

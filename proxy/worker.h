@@ -85,6 +85,10 @@ void worker_send(struct worker *to, struct session *s, struct stream_moved *move
  * server. */
 void worker_ask_way(struct worker *w, const struct budget *cluster);
 
+/* This cluster's servers are more than the fleet allows: workers close idle ones until nothing is
+ * left of the budget's excess; with `force`, others, too. Any thread. */
+void worker_shrink(struct worker *w, struct budget *cluster, bool force);
+
 /* A CancelRequest from `c`: offered to all workers. `c` is closed when it has been delivered, or is
  * nobody's. */
 void worker_cancel(struct worker *w, struct client *c, uint32_t pid, struct slice key);

@@ -724,6 +724,24 @@ static void check_routes(const struct check *c)
     check_secret(c, &routes->signing_key, "signing_key");
 }
 
+static void check_fleet(const struct check *c)
+{
+    const struct config_fleet *fleet = &c->config->fleet;
+    if (!fleet->share_connections) return;
+    if (!c->config->routes.cache)
+        error(c, line_of(c, fleet, "share_connections"),
+              "fleet.share_connections needs routes.cache: leases are kept there");
+    if (fleet->size == 0)
+        error(c, line_of(c, fleet, "share_connections"),
+              "fleet.share_connections needs fleet.size: how many proxies there are at most");
+    for (size_t i = 0; i < c->config->n_clusters; i++)
+        if (c->config->clusters[i].max_connections < 2 * fleet->size)
+            warning(c, c->config->clusters[i].line,
+                    "clusters.%s.max_connections: less than two for each of %u proxies, so one "
+                    "that starts may have to wait for a lease",
+                    c->config->clusters[i].name, fleet->size);
+}
+
 /* Keys of strangers let strangers in: only from a file, over https, or from this machine. */
 static void check_issuer(const struct check *c, const struct config_issuer *issuer)
 {
@@ -796,4 +814,5 @@ void config_check(struct config *config, const struct json_doc *doc,
     check_access(&check);
     check_pool(&check);
     check_routes(&check);
+    check_fleet(&check);
 }

@@ -84,16 +84,16 @@ routes_config() { # N: its configuration
 { "server_id": "routes-test", "workers": 1, "drain_timeout": "1s",
   "listen": [ { "address": "127.0.0.1:${ports[$1]}" } ],
   "clusters": { "pg": { "endpoint": "127.0.0.1:$warehouse_port", "tls": { "mode": "disable" },
-      "credentials": { "source": "static", "users": { "postgres": "env:PG_PASSWORD" } }, "max_connections": 20 } },
+      "credentials": { "source": "static", "users": { "postgres": "env:PG_PASSWORD" } }, "max_connections": ${max_connections:-20} } },
   "users": { "app": { "auth": ["trust"], "role": "all", "db_user": "postgres" } },
   "roles": { "all": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ], "db_users": ["postgres"] } },
   "access": [ { "from": ["127.0.0.1"], "users": ["*"] } ],
-  "pool": { "mode": "transaction", "size": 4 },
+  "pool": { "mode": "transaction", "size": ${pool_size:-4} },
   "admin": { "address": "127.0.0.1:${admins[$1]}" },
   "audit": { "to": "file:audit.jsonl" },
   "aws": { "region": "us-east-1" },
   "routes": { "source": "$source", "refresh": "${refresh:-1s}", "saved": "saved.routes"
-      ${routes_cache-, \"cache\": \"redis://127.0.0.1:$redis_port\", \"signing_key\": \"env:ROUTES_KEY\"} } }
+      ${routes_cache-, \"cache\": \"redis://127.0.0.1:$redis_port\", \"signing_key\": \"env:ROUTES_KEY\"} } ${routes_extra:-} }
 JSON
 }
 
