@@ -14,6 +14,8 @@
 #include "proxy/ops/config_settings.h"
 #include "proxy/ops/env_file.h"
 #include "proxy/ops/file.h"
+#include "proxy/ops/notify.h"
+#include "proxy/ops/privilege.h"
 #include "proxy/random.h"
 #include "proxy/realm.h"
 #include "proxy/route_explain.h"
@@ -21,6 +23,7 @@
 #include "proxy/route_keeper.h"
 #include "proxy/route_show.h"
 #include "proxy/shared.h"
+#include "proxy/sockets.h"
 #include "proxy/traffic.h"
 #include "proxy/worker.h"
 
@@ -47,10 +50,14 @@ struct reload {
 
 struct control {
     uv_loop_t loop;
-    uv_signal_t hup, term, interrupt;
+    uv_signal_t hup, term, interrupt, usr2;
     uv_timer_t deadline;
     uv_timer_t refresh; /* the next look at the secrets */
     uv_timer_t poll;    /* and at the configuration */
+    uv_timer_t watchdog;
+    uv_process_t next; /* the binary that takes over */
+    int64_t next_pid;  /* 0: there is none */
+    struct sockets sockets;
     uv_async_t all_gone;
     uv_async_t secret_refused;
     struct mailbox mailbox; /* orders from the console; answers from workers */
@@ -299,6 +306,7 @@ static void end_reload(struct control *c, bool ok)
     struct reload *r = c->reload;
     const char *path = c->realm->config->name;
     c->reload = NULL;
+    if (!r->secrets_only && !r->is_poll && !c->draining) notify_send("READY=1");
     if (r->order) {
         problems_print(&r->problems, path, &r->order->problems);
         r->order->ok = ok;
@@ -412,6 +420,7 @@ static void start_reload(struct control *c, const char *who, struct control_orde
     r->secrets_only = kind == RELOAD_SECRETS;
     r->is_poll = kind == RELOAD_POLL;
     snprintf(r->who, sizeof r->who, "%s", who);
+    if (kind == RELOAD_ALL) notify_reloading();
     if (r->secrets_only)
         take_config(c, config_again(c->realm->config, &r->problems));
     else if (!c->source)
@@ -453,6 +462,78 @@ static void on_hup(uv_signal_t *signal, int number)
     start_reload(signal->data, "SIGHUP", NULL, RELOAD_ALL);
 }
 
+/* ---- into a new binary ----------------------------------------------------------------------- */
+
+static void on_next_gone(uv_process_t *process, int64_t status, int signal)
+{
+    struct control *c = process->data;
+    if (!c->draining)
+        log_event(c->log, LOG_ERROR, "takeover.failed", LOG_I64("pid", c->next_pid),
+                  LOG_I64("status", status), LOG_I64("signal", signal),
+                  LOG_TEXT("hint", "this process goes on"), LOG_END);
+    c->next_pid = 0;
+    uv_close((uv_handle_t *)process, NULL);
+}
+
+static size_t all_sockets(const struct control *c, int fds[SOCKETS_MAX])
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < c->shared->n_workers; i++)
+        n += worker_sockets(c->shared->workers[i], fds + n, SOCKETS_MAX - n);
+    return n + http_admin_sockets(&c->admin, fds + n, SOCKETS_MAX - n);
+}
+
+/* The program's file, as it is by now, is started with our sockets; when it is ready it tells us to
+ * go. */
+static void on_usr2(uv_signal_t *signal, int number)
+{
+    struct control *c = signal->data;
+    int fds[SOCKETS_MAX];
+    struct err err;
+    (void)number;
+    if (c->draining || c->next_pid) return;
+    size_t n = all_sockets(c, fds);
+    c->next.data = c;
+    if (!sockets_hand_over(&c->loop, &c->next, fds, n, on_next_gone, &err)) {
+        log_event(c->log, LOG_ERROR, "takeover.failed", LOG_TEXT("why", err.message), LOG_END);
+        if (c->next.loop) uv_close((uv_handle_t *)&c->next, NULL);
+        return;
+    }
+    c->next_pid = c->next.pid;
+    log_event(c->log, LOG_INFO, "takeover.begun", LOG_I64("pid", c->next_pid),
+              LOG_U64("sockets", n), LOG_END);
+}
+
+/* The next binary listens where we do: what is asked there from now on is asked of it. */
+static void let_go(struct control *c)
+{
+    if (!c->next_pid || c->draining) return;
+    log_event(c->log, LOG_INFO, "takeover.done", LOG_I64("pid", c->next_pid), LOG_END);
+    atomic_store(&c->shared->handed_over, true);
+    notify_send("MAINPID=%lld", (long long)c->next_pid);
+    http_admin_close(&c->admin);
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    struct control *c = timer->data;
+    struct buf body = { 0 };
+    /* Only while every worker's loop turns; http_admin closed: the pulse is not taken any more. */
+    if (!c->admin.is_open || pulse_is_felt(&c->overview.pulse, &body)) notify_send("WATCHDOG=1");
+    buf_fini(&body);
+}
+
+/* Everything is open: whoever manages us may know, and the binary before us may go. */
+static void announce(struct control *c)
+{
+    uint64_t every_ms = notify_watchdog_ms();
+    notify_send("READY=1");
+    if (every_ms) uv_timer_start(&c->watchdog, on_watchdog, every_ms, every_ms);
+    if (!c->sockets.takes_over) return;
+    log_event(c->log, LOG_INFO, "takeover.taken", LOG_I64("from", c->sockets.takes_over), LOG_END);
+    if (getppid() == c->sockets.takes_over) kill(c->sockets.takes_over, SIGTERM);
+}
+
 /* `now`, or by draining first; whoever is told to drain twice stops. */
 static void stop(struct control *c, bool now)
 {
@@ -460,6 +541,7 @@ static void stop(struct control *c, bool now)
     now |= c->draining || drain_ms == 0;
     c->draining = true;
     atomic_store(&c->shared->draining, true);
+    if (!atomic_load(&c->shared->handed_over)) notify_send("STOPPING=1");
     log_event(c->log, LOG_INFO, now ? "stop" : "drain", LOG_END);
     stop_workers(c, now);
     if (!now) uv_timer_start(&c->deadline, on_deadline, drain_ms, 0);
@@ -468,6 +550,7 @@ static void stop(struct control *c, bool now)
 static void on_term(uv_signal_t *signal, int number)
 {
     (void)number;
+    let_go(signal->data);
     stop(signal->data, false);
 }
 
@@ -551,6 +634,9 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->hup, NULL);
     uv_close((uv_handle_t *)&c->term, NULL);
     uv_close((uv_handle_t *)&c->interrupt, NULL);
+    uv_close((uv_handle_t *)&c->usr2, NULL);
+    uv_close((uv_handle_t *)&c->watchdog, NULL);
+    if (c->next_pid) uv_close((uv_handle_t *)&c->next, NULL);
     uv_close((uv_handle_t *)&c->deadline, NULL);
     uv_close((uv_handle_t *)&c->refresh, NULL);
     uv_close((uv_handle_t *)&c->poll, NULL);
@@ -634,7 +720,7 @@ static bool start_workers(struct control *c)
         struct worker *w = malloc(sizeof *w);
         if (!w) return false;
         shared->workers[shared->n_workers++] = w;
-        if (!worker_init(w, i, shared, c->realm, c->routes, c->shadow, c->log, &err)) {
+        if (!worker_init(w, i, n, shared, c->realm, c->routes, c->shadow, c->log, &err)) {
             log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
                       LOG_TEXT("hint", err.hint), LOG_END);
             return false;
@@ -665,6 +751,7 @@ static bool start_http(struct control *c)
         .overview = &c->overview,
         .log = c->log,
         .home = &c->mailbox,
+        .sockets = &c->sockets,
         .drain = drain_by_http,
         .owner = c,
     };
@@ -699,6 +786,8 @@ static int serve(struct control *c)
     uv_timer_init(&c->loop, &c->deadline);
     uv_timer_init(&c->loop, &c->refresh);
     uv_timer_init(&c->loop, &c->poll);
+    uv_timer_init(&c->loop, &c->watchdog);
+    c->watchdog.data = c;
     uv_async_init(&c->loop, &c->all_gone, on_all_gone);
     uv_async_init(&c->loop, &c->secret_refused, on_secret_refused);
     c->deadline.data = c->refresh.data = c->poll.data = c->all_gone.data = c->secret_refused.data =
@@ -710,12 +799,15 @@ static int serve(struct control *c)
     watch(c, &c->hup, on_hup, SIGHUP);
     watch(c, &c->term, on_term, SIGTERM);
     watch(c, &c->interrupt, on_interrupt, SIGINT);
+    watch(c, &c->usr2, on_usr2, SIGUSR2);
     raise_descriptor_limit(c);
     warn_of_the_world(c);
     audit_open(c->shared->audit, &c->realm->config->audit);
     bool started = start_aws(c) && start_workers(c) && start_http(c);
     if (started) {
+        sockets_close_rest(&c->sockets);
         log_listening(c);
+        announce(c);
         schedule_refresh(c);
         schedule_poll(c);
         if (!c->start->is_saved) save_config(c);
@@ -735,6 +827,30 @@ static int serve(struct control *c)
     uv_loop_close(&c->loop);
     log_event(c->log, LOG_INFO, "stopped", LOG_END);
     return started ? 0 : 1;
+}
+
+/* While we are root, nothing is read but the configuration: first the sockets, then the way down.
+ */
+static bool settle(struct control *c, const struct config *config)
+{
+    struct err err;
+    bool ok = sockets_inherit(&c->sockets, &err);
+    if (ok && privilege_is_root()) {
+        ok = config->user != NULL;
+        if (!ok) {
+            err_set(&err, ERR_CONFIG, "will not run as root");
+            err_hint(&err, "name a system user in the directive user, or start as one");
+        }
+        ok = ok && sockets_open(&c->sockets, config, worker_count(config), &err) &&
+             privilege_drop(config->user, &err);
+        if (ok)
+            log_event(c->log, LOG_INFO, "privilege.dropped", LOG_TEXT("user", config->user),
+                      LOG_END);
+    }
+    if (ok) return true;
+    log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
+              LOG_TEXT("hint", err.hint), LOG_END);
+    return false;
 }
 
 static void widen_thread_pool(void)
@@ -759,8 +875,10 @@ int control_run(struct config *config, const struct control_start *start, struct
     widen_thread_pool();
     if (c.shared) c.shared->audit = audit_new(log);
     hide_memory(config);
-    env_file_export_from(config->env_file);
-    bool ready = c.shared && c.shared->audit && aws_secrets_load(config, &problems);
+    bool settled = c.shared && settle(&c, config);
+    if (settled) env_file_export_from(config->env_file);
+    if (c.shared) c.shared->sockets = &c.sockets;
+    bool ready = settled && c.shared->audit && aws_secrets_load(config, &problems);
     if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);
     struct route_force *routes = c.realm ? route_force_load(config, NULL, &problems) : NULL;
     struct route_force *shadow = routes ? route_force_load_shadow(config, &problems) : NULL;
@@ -786,5 +904,6 @@ int control_run(struct config *config, const struct control_start *start, struct
     realm_unref(c.realm);
     if (c.shared) audit_free(c.shared->audit);
     shared_free(c.shared);
+    sockets_fini(&c.sockets);
     return status;
 }

@@ -4,6 +4,7 @@
  *   SIGTERM  drain: no new connections, clients leave between transactions, then stop;
  *            a second SIGTERM stops at once
  *   SIGINT   stop at once
+ *   SIGUSR2  start the program's file, as it is now, with our sockets; once it listens, drain
  */
 #ifndef SLUICE_PROXY_CONTROL_H
 #define SLUICE_PROXY_CONTROL_H

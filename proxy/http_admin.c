@@ -9,6 +9,7 @@
 #include "proxy/metrics_page.h"
 #include "proxy/ops/audit.h"
 #include "proxy/shared.h"
+#include "proxy/sockets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,15 +289,6 @@ static void on_request(struct http_server *s, struct http_exchange *x, const str
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static bool address_for(const struct config_address *at, const char *directive,
-                        union socket_address *out, struct err *err)
-{
-    char text[SOCKET_TEXT_BYTES];
-    snprintf(text, sizeof text, "%s%s", at->is_unix ? "unix:" : "", at->host);
-    return socket_address_parse(out, slice_str(text), at->port) ||
-           err_set(err, ERR_CONFIG, "%s: \"%s\" is no numeric address", directive, at->text);
-}
-
 /* A certificate that a reload brings is shown to the next connection. */
 static struct tls_context *secured_by(struct http_server *s)
 {
@@ -314,14 +306,15 @@ static bool open_one(struct http_admin *h, struct http_server *s, const struct c
 {
     union socket_address address;
     if (!at->text) return true;
-    if (!address_for(at, directive, &address, err)) return false;
+    if (!sockets_address(at, &address, err)) return false;
     bool local = is_loopback(&address), secured = h->view.overview->realm->admin_tls != NULL;
     if (s == &h->admin && !local && !secured) {
         err_set(err, ERR_CONFIG, "admin.address: \"%s\" is not on loopback", at->text);
         err_hint(err, "it needs admin.tls with a certificate; or use 127.0.0.1");
         return false;
     }
-    if (!http_server_open(s, &h->streams, &address, on_request, h, err)) return false;
+    int fd = sockets_take(h->view.sockets, &address, 0, 1, true);
+    if (!http_server_open(s, &h->streams, &address, fd, on_request, h, err)) return false;
     if (s == &h->admin) {
         h->admin_is_local = local;
         s->must_secure = !local;
@@ -356,6 +349,7 @@ static void on_server_closed(struct http_server *s)
 void http_admin_close(struct http_admin *h)
 {
     if (!h->is_open) return;
+    h->is_open = false;
     http_door_close(&h->door);
     overview_stop(h->view.overview);
     if (h->n_servers == 0) stream_loop_fini(&h->streams);
@@ -363,4 +357,13 @@ void http_admin_close(struct http_admin *h)
     bool admin = h->admin.owner && h->admin.listening;
     if (h->health.owner && h->health.listening) http_server_close(&h->health, on_server_closed);
     if (admin) http_server_close(&h->admin, on_server_closed);
+}
+
+size_t http_admin_sockets(const struct http_admin *h, int *fds, size_t cap)
+{
+    const struct http_server *servers[] = { &h->health, &h->admin };
+    size_t n = 0;
+    for (size_t i = 0; i < 2 && h->is_open; i++)
+        if (servers[i]->owner && servers[i]->listening && n < cap) fds[n++] = servers[i]->listen.fd;
+    return n;
 }

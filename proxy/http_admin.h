@@ -23,6 +23,7 @@ struct http_admin_view {
     struct overview *overview;
     struct log *log;
     struct mailbox *home;
+    struct sockets *sockets; /* while it opens */
     void (*drain)(void *owner);
     void *owner;
 };
@@ -44,6 +45,9 @@ bool http_admin_open(struct http_admin *h, const struct http_admin_view *view, u
 
 /* Stops; the loop needs further turns. */
 void http_admin_close(struct http_admin *h);
+
+/* The descriptors that it listens with. */
+size_t http_admin_sockets(const struct http_admin *h, int *fds, size_t cap);
 
 /* A request under way, and who asks. `head` and `body` are valid until the answer. */
 struct admin_request {

@@ -1,6 +1,7 @@
 /* main: finds the command and runs it. The only place that ends the program. */
 #include "protocol/nearest.h"
 #include "proxy/command/command.h"
+#include "proxy/sockets.h"
 
 #include <stdio.h>
 
@@ -55,5 +56,6 @@ int main(int argc, char **argv)
     const struct command *command = command_find(slice_str(argv[1]));
     if (!command) return refuse(argv[1]);
     if (asks_for_help(argc - 1, argv + 1)) return print_help(command);
+    sockets_remember(argv);
     return RUN[command - commands](argc - 1, argv + 1);
 }

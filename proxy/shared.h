@@ -25,6 +25,7 @@ struct creds;
 struct fleet;
 struct iam_door;
 struct mailbox;
+struct sockets;
 struct throttle;
 struct traffic;
 struct worker;
@@ -44,6 +45,8 @@ struct shared {
     atomic_ullong hoarded_bytes; /* held statements of all clients: see hoard.h */
     atomic_ullong next_id;       /* connection ids, clients and servers alike */
     atomic_bool draining;
+    atomic_bool handed_over;   /* the sockets are another process's by now */
+    struct sockets *sockets;   /* while workers are made */
     atomic_uint running;       /* workers whose loop has not ended */
     struct creds *creds;       /* the control thread's; set before any worker runs */
     struct iam_door *iam_door; /* likewise */

@@ -4,6 +4,7 @@
 
 #include "proxy/hoard.h"
 #include "proxy/session.h"
+#include "proxy/sockets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,36 +127,55 @@ static void tune(struct worker *w)
         listen_tune(&w->listeners[i].listen, &w->env.streams.keepalive);
 }
 
-static bool open_listener(struct worker *w, uint16_t index, struct err *err)
+/* Every one of the sockets that were handed to us for this address and fall to this worker, or a
+ * new one. */
+static bool open_listener(struct worker *w, uint16_t index, unsigned parts, struct err *err)
 {
     const struct config *config = w->env.realm->config;
     const struct config_address *at = &config->listen[index].address;
+    struct sockets *sockets = w->env.shared->sockets;
     /* A unix path can have one listener only: the first worker's. */
     if (at->is_unix && w->index > 0) return true;
-    char text[SOCKET_TEXT_BYTES];
-    snprintf(text, sizeof text, "%s%s", at->is_unix ? "unix:" : "", at->host);
     union socket_address address;
-    if (!socket_address_parse(&address, slice_str(text), at->port))
-        return err_set(err, ERR_CONFIG, "listen[%u].address: \"%s\" is no numeric address", index,
-                       at->text);
+    if (!sockets_address(at, &address, err)) return false;
     struct listen_options options = {
         .keepalive = keepalive_of(config),
         .backlog = config->limits.backlog,
         .exclusive = at->is_unix,
+        .keep_file = sockets->from_elsewhere,
     };
-    struct worker_listener *l = &w->listeners[w->n_listening];
-    l->worker = w;
-    l->index = index;
-    if (!listen_open(&l->listen, &w->loop, &address, &options, &listen_events, err)) return false;
-    w->n_listening++;
-    w->n_listeners++;
+    if (at->is_unix) parts = 1;
+    bool first = true;
+    do {
+        options.fd = sockets_take(sockets, &address, w->index, parts, first);
+        if (options.fd < 0 && !first) break;
+        struct worker_listener *l = &w->listeners[w->n_listening];
+        l->worker = w;
+        l->index = index;
+        if (!listen_open(&l->listen, &w->loop, &address, &options, &listen_events, err))
+            return false;
+        w->n_listening++;
+        w->n_listeners++;
+        first = false;
+    } while (options.fd > 0);
     return true;
 }
 
 static void stop_listening(struct worker *w)
 {
-    for (size_t i = 0; i < w->n_listeners; i++) listen_close(&w->listeners[i].listen);
+    for (size_t i = 0; i < w->n_listeners; i++) {
+        struct listen *l = &w->listeners[i].listen;
+        l->keep_file |= atomic_load(&w->env.shared->handed_over);
+        listen_close(l);
+    }
     w->n_listeners = 0;
+}
+
+size_t worker_sockets(const struct worker *w, int *fds, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->n_listeners && n < cap; i++) fds[n++] = w->listeners[i].listen.fd;
+    return n;
 }
 
 /* ---- pools ---------------------------------------------------------------------------------- */
@@ -479,9 +499,9 @@ void worker_route(struct worker *w, struct route_force *routes, struct route_for
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct realm *realm,
-                 struct route_force *routes, struct route_force *shadow, struct log *log,
-                 struct err *err)
+bool worker_init(struct worker *w, unsigned index, unsigned parts, struct shared *shared,
+                 struct realm *realm, struct route_force *routes, struct route_force *shadow,
+                 struct log *log, struct err *err)
 {
     memset(w, 0, sizeof *w);
     w->index = index;
@@ -503,10 +523,11 @@ bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct
     if (!mailbox_open(&w->mailbox, &w->loop, w))
         return err_set(err, ERR_INTERNAL, "no descriptor for the worker's mailbox");
     wheel_node_init(&w->tick, on_tick);
-    w->listeners = calloc(realm->config->n_listen, sizeof *w->listeners);
+    size_t room = realm->config->n_listen + shared->sockets->count;
+    w->listeners = calloc(room, sizeof *w->listeners);
     if (!w->listeners) return err_set(err, ERR_OUT_OF_MEMORY, "");
     for (size_t i = 0; i < realm->config->n_listen; i++)
-        if (!open_listener(w, (uint16_t)i, err)) return false;
+        if (!open_listener(w, (uint16_t)i, parts, err)) return false;
     return true;
 }
 

@@ -49,10 +49,14 @@ struct worker {
     void *on_over_owner;
 };
 
-/* Makes a worker and opens its listeners; false with `err`. The thread is not started yet. */
-bool worker_init(struct worker *w, unsigned index, struct shared *shared, struct realm *realm,
-                 struct route_force *routes, struct route_force *shadow, struct log *log,
-                 struct err *err);
+/* The descriptors that it listens with, from control's thread, before it is told to stop. */
+size_t worker_sockets(const struct worker *w, int *fds, size_t cap);
+
+/* Makes worker `index` of `parts` and opens its listeners; false with `err`. The thread is not
+ * started yet. */
+bool worker_init(struct worker *w, unsigned index, unsigned parts, struct shared *shared,
+                 struct realm *realm, struct route_force *routes, struct route_force *shadow,
+                 struct log *log, struct err *err);
 bool worker_start(struct worker *w);
 
 /* From another thread. stop: closes listeners, says goodbye to idle clients, and ends when the last

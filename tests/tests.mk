@@ -178,6 +178,7 @@ install: all
 	$(BUILD)/sluice describe manual | gzip -9n >$(DESTDIR)$(PREFIX)/share/man/man1/sluice.1.gz
 	$(BUILD)/sluice describe completion >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
 	install -D -m 644 deploy/systemd/sluice.service $(DESTDIR)/usr/lib/systemd/system/sluice.service
+	install -D -m 644 deploy/systemd/sluice.socket $(DESTDIR)/usr/lib/systemd/system/sluice.socket
 	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
 	install -D -m 644 deploy/systemd/sluice.json $(DESTDIR)$(PREFIX)/share/doc/sluice/examples/sluice.json
 

@@ -288,10 +288,10 @@ static const struct listen_events listen_events = {
 };
 
 bool http_server_open(struct http_server *s, struct stream_loop *streams,
-                      const union socket_address *address, http_on_request *on_request, void *owner,
-                      struct err *err)
+                      const union socket_address *address, int fd, http_on_request *on_request,
+                      void *owner, struct err *err)
 {
-    struct listen_options options = { .exclusive = true };
+    struct listen_options options = { .exclusive = true, .fd = fd };
     *s = (struct http_server){ .streams = streams, .on_request = on_request, .owner = owner };
     list_init(&s->connections);
     s->listening = listen_open(&s->listen, streams->uv, address, &options, &listen_events, err);

@@ -48,8 +48,8 @@ struct http_server {
 };
 
 bool http_server_open(struct http_server *s, struct stream_loop *streams,
-                      const union socket_address *address, http_on_request *on_request, void *owner,
-                      struct err *err);
+                      const union socket_address *address, int fd, http_on_request *on_request,
+                      void *owner, struct err *err);
 
 /* Closes everything, answered or not; on_closed comes when the last exchange was answered, too. */
 void http_server_close(struct http_server *s, void (*on_closed)(struct http_server *s));

@@ -42,22 +42,25 @@ static bool clear_stale_file(const union socket_address *address, struct err *er
  * umask, which belongs to all threads, stays as it is. */
 static bool bind_local(struct listen *l, uint32_t mode, struct err *err)
 {
-    struct stat file;
     if (!clear_stale_file(&l->address, err)) return false;
     if (fchmod(l->fd, mode ? mode : 0700) != 0) return fail(err, &l->address, "chmod", errno);
     if (bind(l->fd, &l->address.any, sizeof l->address.local) != 0)
         return fail(err, &l->address, "bind", errno);
-    if (lstat(l->address.local.sun_path, &file) == 0) {
-        l->file_device = file.st_dev;
-        l->file_number = file.st_ino;
-    }
     return true;
+}
+
+static void note_file(struct listen *l)
+{
+    struct stat file;
+    if (!l->is_local || lstat(l->address.local.sun_path, &file) != 0) return;
+    l->file_device = file.st_dev;
+    l->file_number = file.st_ino;
 }
 
 static void remove_file(const struct listen *l)
 {
     struct stat file;
-    if (!l->is_local || lstat(l->address.local.sun_path, &file) != 0) return;
+    if (!l->is_local || l->keep_file || lstat(l->address.local.sun_path, &file) != 0) return;
     if (file.st_dev == l->file_device && file.st_ino == l->file_number)
         unlink(l->address.local.sun_path);
 }
@@ -172,21 +175,51 @@ static void on_handle_closed(uv_handle_t *handle)
     if (--l->open_handles == 0) l->events->on_closed(l);
 }
 
+/* The socket in l->fd; false: it is closed. */
+static bool bind_and_listen(struct listen *l, const struct listen_options *options, struct err *err)
+{
+    l->fd = socket_new(&l->address, &options->keepalive, err);
+    if (l->fd < 0) return false;
+    bool bound =
+        l->is_local ? bind_local(l, options->unix_mode, err) : bind_tcp(l, options->exclusive, err);
+    if (bound) note_file(l);
+    if (bound && listen(l->fd, options->backlog ? (int)options->backlog : LISTEN_BACKLOG) == 0)
+        return true;
+    if (bound) fail(err, &l->address, "listen", errno);
+    remove_file(l);
+    close(l->fd);
+    return false;
+}
+
+int listen_bind(const union socket_address *address, const struct listen_options *options,
+                struct err *err)
+{
+    struct listen l = { .address = *address, .is_local = socket_is_local(address) };
+    return bind_and_listen(&l, options, err) ? l.fd : -1;
+}
+
+/* What somebody else opened has no options of ours yet. */
+static bool adopt(struct listen *l, const struct listen_options *options, struct err *err)
+{
+    l->fd = options->fd;
+    note_file(l);
+    if (l->is_local || socket_tune(l->fd, &options->keepalive)) return true;
+    fail(err, &l->address, "setsockopt", errno);
+    close(l->fd);
+    return false;
+}
+
 bool listen_open(struct listen *l, uv_loop_t *uv, const union socket_address *address,
                  const struct listen_options *options, const struct listen_events *events,
                  struct err *err)
 {
     *l = (struct listen){ .events = events, .address = *address, .spare_fd = -1 };
     l->is_local = socket_is_local(address);
-    l->fd = socket_new(address, &options->keepalive, err);
-    if (l->fd < 0) return false;
-    bool bound =
-        l->is_local ? bind_local(l, options->unix_mode, err) : bind_tcp(l, options->exclusive, err);
-    if (bound && listen(l->fd, options->backlog ? (int)options->backlog : LISTEN_BACKLOG) != 0)
-        bound = fail(err, &l->address, "listen", errno);
-    int status = bound ? uv_poll_init(uv, &l->poll, l->fd) : 0;
-    if (status != 0) bound = fail(err, &l->address, "poll", -status);
-    if (!bound) {
+    l->keep_file = options->keep_file;
+    if (!(options->fd > 0 ? adopt : bind_and_listen)(l, options, err)) return false;
+    int status = uv_poll_init(uv, &l->poll, l->fd);
+    if (status != 0) {
+        fail(err, &l->address, "poll", -status);
         remove_file(l);
         close(l->fd);
         return false;

@@ -39,6 +39,8 @@ struct listen_options {
     uint32_t backlog;   /* connections that wait for us in the kernel; 0: LISTEN_BACKLOG */
     uint32_t unix_mode; /* permissions of a unix socket's file; 0: 0700 */
     bool exclusive;     /* no SO_REUSEPORT: nobody else may listen there */
+    int fd;             /* what listens there already, and becomes the listener's; 0: none */
+    bool keep_file;     /* the unix socket's file is somebody else's to remove */
 };
 
 struct listen {
@@ -48,10 +50,15 @@ struct listen {
     int fd, spare_fd;
     uint8_t open_handles;
     bool closing, is_local;
+    bool keep_file; /* may be set until it closes */
     uint64_t refused, told_ms;
     uint64_t file_device, file_number; /* of the unix socket's file, to remove no other's */
     union socket_address address;      /* with the port that the kernel chose for 0 */
 };
+
+/* Binds and listens, for a listener to come (options.fd). Returns the fd, or -1 with `err`. */
+int listen_bind(const union socket_address *address, const struct listen_options *options,
+                struct err *err);
 
 /* Binds and listens. False: nothing is open, nothing will be called. A unix socket's file that
  * nobody listens on is replaced; any other file at that path is an error. IPv6 sockets take no

@@ -92,7 +92,7 @@ bool socket_keep_alive(int fd, const struct socket_keepalive *keepalive)
            (!keepalive->probes || set(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive->probes));
 }
 
-static bool tune_tcp(int fd, const struct socket_keepalive *keepalive)
+bool socket_tune(int fd, const struct socket_keepalive *keepalive)
 {
     return set(fd, IPPROTO_TCP, TCP_NODELAY, 1) && socket_keep_alive(fd, keepalive);
 }
@@ -105,7 +105,7 @@ int socket_new(const union socket_address *address, const struct socket_keepaliv
         err_set(err, ERR_SERVER_UNREACHABLE, "cannot make a socket: %s", strerror(errno));
         return -1;
     }
-    if (!socket_is_local(address) && !tune_tcp(fd, keepalive)) {
+    if (!socket_is_local(address) && !socket_tune(fd, keepalive)) {
         err_set(err, ERR_SERVER_UNREACHABLE, "cannot set a socket's keepalive: %s",
                 strerror(errno));
         close(fd);

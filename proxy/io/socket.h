@@ -47,6 +47,9 @@ bool socket_is_local(const union socket_address *address); /* unix */
 int socket_new(const union socket_address *address, const struct socket_keepalive *keepalive,
                struct err *err);
 
+/* What socket_new does to a TCP socket, for one made elsewhere. */
+bool socket_tune(int fd, const struct socket_keepalive *keepalive);
+
 /* Changes a TCP socket's keepalive; false: errno says why. */
 bool socket_keep_alive(int fd, const struct socket_keepalive *keepalive);
 
