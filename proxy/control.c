@@ -15,7 +15,6 @@
 #include "proxy/ops/env_file.h"
 #include "proxy/ops/file.h"
 #include "proxy/ops/notify.h"
-#include "proxy/ops/privilege.h"
 #include "proxy/random.h"
 #include "proxy/realm.h"
 #include "proxy/route_explain.h"
@@ -829,30 +828,6 @@ static int serve(struct control *c)
     return started ? 0 : 1;
 }
 
-/* While we are root, nothing is read but the configuration: first the sockets, then the way down.
- */
-static bool settle(struct control *c, const struct config *config)
-{
-    struct err err;
-    bool ok = sockets_inherit(&c->sockets, &err);
-    if (ok && privilege_is_root()) {
-        ok = config->user != NULL;
-        if (!ok) {
-            err_set(&err, ERR_CONFIG, "will not run as root");
-            err_hint(&err, "name a system user in the directive user, or start as one");
-        }
-        ok = ok && sockets_open(&c->sockets, config, worker_count(config), &err) &&
-             privilege_drop(config->user, &err);
-        if (ok)
-            log_event(c->log, LOG_INFO, "privilege.dropped", LOG_TEXT("user", config->user),
-                      LOG_END);
-    }
-    if (ok) return true;
-    log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
-              LOG_TEXT("hint", err.hint), LOG_END);
-    return false;
-}
-
 static void widen_thread_pool(void)
 {
     /* libuv lends half of it to DNS: two lookups that hang must not stall every other, nor PBKDF2.
@@ -875,7 +850,7 @@ int control_run(struct config *config, const struct control_start *start, struct
     widen_thread_pool();
     if (c.shared) c.shared->audit = audit_new(log);
     hide_memory(config);
-    bool settled = c.shared && settle(&c, config);
+    bool settled = c.shared && sockets_settle(&c.sockets, config, worker_count(config), log);
     if (settled) env_file_export_from(config->env_file);
     if (c.shared) c.shared->sockets = &c.sockets;
     bool ready = settled && c.shared->audit && aws_secrets_load(config, &problems);

@@ -1,5 +1,7 @@
 #include "proxy/sockets.h"
 
+#include "proxy/ops/privilege.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,7 +45,7 @@ static long number_of(const char *name)
     return text ? strtol(text, NULL, 10) : 0;
 }
 
-bool sockets_inherit(struct sockets *s, struct err *err)
+static bool inherit(struct sockets *s, struct err *err)
 {
     long count = number_of("LISTEN_FDS"), parent = number_of("SLUICE_TAKES_OVER");
     bool by_parent = parent > 1 && parent == getppid();
@@ -103,7 +105,8 @@ static bool open_at(struct sockets *s, const struct config_address *at, unsigned
     return true;
 }
 
-bool sockets_open(struct sockets *s, const struct config *config, unsigned workers, struct err *err)
+static bool open_all(struct sockets *s, const struct config *config, unsigned workers,
+                     struct err *err)
 {
     for (size_t i = 0; i < config->n_listen; i++) {
         const struct config_address *at = &config->listen[i].address;
@@ -111,6 +114,42 @@ bool sockets_open(struct sockets *s, const struct config *config, unsigned worke
     }
     return open_at(s, &config->health.address, 1, 0, err) &&
            open_at(s, &config->admin.address, 1, 0, err);
+}
+
+/* A unix socket's file belongs to who listens there. */
+static bool give_files(const struct sockets *s, const char *user, struct err *err)
+{
+    for (size_t i = 0; i < s->count && !s->from_elsewhere; i++)
+        if (socket_is_local(&s->items[i].address) &&
+            !privilege_give(user, s->items[i].address.local.sun_path, err))
+            return false;
+    return true;
+}
+
+static bool leave_root(struct sockets *s, const struct config *config, unsigned workers,
+                       struct err *err)
+{
+    if (!config->user) {
+        err_set(err, ERR_CONFIG, "will not run as root");
+        err_hint(err, "name a system user in the directive user, or start as one");
+        return false;
+    }
+    return open_all(s, config, workers, err) && give_files(s, config->user, err) &&
+           privilege_drop(config->user, err);
+}
+
+bool sockets_settle(struct sockets *s, const struct config *config, unsigned workers,
+                    struct log *log)
+{
+    struct err err;
+    bool is_root = privilege_is_root();
+    bool ok = inherit(s, &err) && (!is_root || leave_root(s, config, workers, &err));
+    if (!ok)
+        log_event(log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
+                  LOG_TEXT("hint", err.hint), LOG_END);
+    else if (is_root)
+        log_event(log, LOG_INFO, "privilege.dropped", LOG_TEXT("user", config->user), LOG_END);
+    return ok;
 }
 
 int sockets_take(struct sockets *s, const union socket_address *at, unsigned part, unsigned parts,

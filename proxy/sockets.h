@@ -13,6 +13,7 @@
 
 #include "proxy/io/listen.h"
 #include "proxy/ops/config.h"
+#include "proxy/ops/log.h"
 
 enum { SOCKETS_MAX = 1024 };
 
@@ -29,13 +30,11 @@ struct sockets {
     bool from_elsewhere; /* by systemd: a unix socket's file is its */
 };
 
-/* Takes what was handed to this process, once. False with `err` when that is not listening. */
-bool sockets_inherit(struct sockets *s, struct err *err);
-
-/* Opens what the configuration names and was not handed, `workers` times each where clients arrive.
- */
-bool sockets_open(struct sockets *s, const struct config *config, unsigned workers,
-                  struct err *err);
+/* Takes what was handed to this process; as root, also opens what the configuration names and was
+ * not handed, `workers` times each where clients arrive, and then becomes the configuration's
+ * `user` before anything else is read. False: logged; the process must not go on. */
+bool sockets_settle(struct sockets *s, const struct config *config, unsigned workers,
+                    struct log *log);
 
 /* One for part `part` of `parts` listeners at this address, -1: none (any more). A part that finds
  * none at all where others did gets one of theirs again (`first`: its first call). */

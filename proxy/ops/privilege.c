@@ -18,13 +18,28 @@ static void move_home(const struct passwd *user)
     setenv("LOGNAME", user->pw_name, 1);
 }
 
-bool privilege_drop(const char *name, struct err *err)
+static const struct passwd *find(const char *name, struct err *err)
 {
     errno = 0;
     const struct passwd *user = getpwnam(name);
     if (!user)
-        return err_set(err, ERR_CONFIG, "user: \"%s\": %s", name,
-                       errno ? strerror(errno) : "no such system user");
+        err_set(err, ERR_CONFIG, "user: \"%s\": %s", name,
+                errno ? strerror(errno) : "no such system user");
+    return user;
+}
+
+bool privilege_give(const char *name, const char *path, struct err *err)
+{
+    const struct passwd *user = find(name, err);
+    if (!user) return false;
+    return lchown(path, user->pw_uid, user->pw_gid) == 0 ||
+           err_set(err, ERR_CONFIG, "%s: %s", path, strerror(errno));
+}
+
+bool privilege_drop(const char *name, struct err *err)
+{
+    const struct passwd *user = find(name, err);
+    if (!user) return false;
     if (user->pw_uid == 0 || user->pw_gid == 0)
         return err_set(err, ERR_CONFIG, "user: \"%s\" is root, or of its group", name);
     if (initgroups(name, user->pw_gid) != 0 ||
