@@ -402,9 +402,11 @@ static void reload(struct worker *w, struct realm *realm)
 }
 
 /* Clients between transactions are told to go; the others when they get there, or at the deadline.
- */
+ * Who came a moment ago may log in and say what it came for first. */
 static void say_goodbye(struct worker *w, bool now)
 {
+    enum { NEWCOMER_MS = 1000 };
+    uint64_t now_ms = uv_now(&w->loop);
     struct err err;
     err_set(&err, ERR_SHUTTING_DOWN, "");
     err_hint(&err, "connect again");
@@ -412,7 +414,8 @@ static void say_goodbye(struct worker *w, bool now)
     {
         struct client *c = list_item(node, struct client, node);
         if (c->state >= CLIENT_LEAVING) continue;
-        if (now || session_is_idle(session_of(c))) client_refuse(c, &err);
+        bool is_new = now_ms - c->opened_ms < NEWCOMER_MS;
+        if (now || (!is_new && session_is_idle(session_of(c)))) client_refuse(c, &err);
     }
 }
 
