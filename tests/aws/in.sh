@@ -104,6 +104,29 @@ JS
         SLUICE_SERVER_ID=sluice-in-test SLUICE_USER=function node "$kit_dir/function/invoke.mjs" 2>&1 || true)
     wants 'a Lambda handler, by the helper on the SDK for JavaScript' '[{"who":"IAM:db_loader","n":0}]' "$said"
     wants 'and again, by a token of its own' '[{"who":"IAM:db_loader","n":1}]' "$said"
+
+    # A loader that knows nothing of Sluice: its own connection string, an old password, TLS that verifies nothing.
+    cat >"$kit_dir/function/loader.js" <<'JS'
+const pg = require("pg");
+(async () => {
+  for (let i = 0; i < 2; i++) {
+    const client = new pg.Client({ connectionString: process.env.STRING, ssl: { rejectUnauthorized: false } });
+    await client.connect();
+    console.log((await client.query("select current_user::text as who")).rows[0].who);
+    await client.end();
+    await new Promise((done) => setTimeout(done, 1100));
+  }
+})().catch((error) => console.log(error.message));
+JS
+    cp "$root/deploy/lambda/preload.cjs" "$kit_dir/function/"
+    load() { # CA [NAME=VALUE ...]
+        as_role env NODE_EXTRA_CA_CERTS="$1" STRING="postgres://function:old-password@localhost:$port/dev" SLUICE_HOST=localhost \
+            SLUICE_SERVER_ID=sluice-in-test NODE_OPTIONS="--require $kit_dir/function/preload.cjs" "${@:2}" node "$kit_dir/function/loader.js" 2>&1 || true
+    }
+    sleep 1
+    equals 'the preload layer gives an unchanged loader its tokens' $'IAM:db_loader\nIAM:db_loader' "$(load "$kit_dir/certs/ca.crt")"
+    wants 'and TLS that verifies, which it had turned off' 'certificate' "$(load /dev/null)"
+    wants 'connections elsewhere are as they were' 'authentication failed' "$(load "$kit_dir/certs/ca.crt" SLUICE_HOST=elsewhere.example.com)"
 else
     steps=$((steps + 1))
     say "ok $steps # SKIP the Lambda handler: pg and the AWS SDK cannot be installed from npm"
