@@ -77,6 +77,11 @@ command -v aws >/dev/null ||
     give_up 1 'there is no aws command here' "install AWS's CLI (Debian: apt-get install awscli; else see AWS's guide, \"Installing the AWS CLI\")"
 export AWS_REGION AWS_DEFAULT_REGION=$AWS_REGION AWS_PAGER=
 
+profiles() {
+    sed -nE 's/^\[(profile )?([^] ]+)\]$/\2/p' "${AWS_CONFIG_FILE:-$HOME/.aws/config}" "${AWS_SHARED_CREDENTIALS_FILE:-$HOME/.aws/credentials}" \
+        2>/dev/null | sort -u | paste -sd' ' -
+}
+
 # ---- who we are: which of the five ---------------------------------------------------------------------------
 profile=${AWS_PROFILE:-default}
 if [ -n "${AWS_ACCESS_KEY_ID:-}" ]; then
@@ -87,7 +92,7 @@ elif aws configure get sso_session --profile "$profile" >/dev/null 2>&1 || aws c
     todo="aws sso login --profile $profile"
 elif [ -n "${AWS_PROFILE:-}" ]; then
     method="1 (profile $profile)"
-    todo="aws configure --profile $profile; these profiles are there: $(aws configure list-profiles 2>/dev/null | paste -sd' ' -)"
+    todo="aws configure --profile $profile; these profiles are there: $(profiles)"
 else
     unset AWS_PROFILE
     method="4 (the machine's role, or profile default)"
