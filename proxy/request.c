@@ -10,6 +10,7 @@
 #include "proxy/outbox.h"
 #include "proxy/prepared.h"
 #include "proxy/shim.h"
+#include "proxy/slow.h"
 #include "proxy/tally.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
@@ -206,6 +207,7 @@ static enum take take_first(struct session *s, const struct piece *p, struct ups
     s->recorded = take == TAKE_WAIT;
     if (take == TAKE_WAIT) judge_held(s);
     if (take != TAKE_SEND) return take;
+    if (slow_is_on(s)) slow_asked(s, p);
     if (!session_is_plain(s)) return take_pooled(s, p, out);
     if (p->type == FRONTEND_PARSE && !read_parse(s, p)) return TAKE_MALFORMED;
     return book(s, p);

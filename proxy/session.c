@@ -444,6 +444,7 @@ static void on_closed(struct client *c)
     buf_fini(&s->pairs);
     carry_end(s);
     buf_fini(&s->cursors);
+    buf_wipe(&s->asked_text);
     guide_end(s);
     free(s->role_name);
     console_free(s->console);

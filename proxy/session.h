@@ -52,6 +52,7 @@ struct session {
     struct stmt_book *book;     /* prepared statements; NULL: none yet */
     uint64_t attached_ms, half_closed_ms;
     uint64_t asked_ms, began_ms; /* its query, its transaction: see tally.h */
+    struct buf asked_text;       /* of what is under way; see slow.h */
     /* What would undo the pin, if it fails before anything has run: see carry.c. */
     uint8_t pin_by;
     uint32_t pin_tag, pin_serial;

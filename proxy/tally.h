@@ -9,6 +9,7 @@
 #define SLUICE_PROXY_TALLY_H
 
 #include "proxy/guide.h"
+#include "proxy/slow.h"
 
 /* The client begins to ask its server for something; what it asks while that is under way belongs
  * to the same query. */
@@ -27,6 +28,7 @@ static inline void tally_ready(struct session *s, uint8_t status)
     stats->queries++;
     stats->query_ms += now - s->asked_ms;
     metrics_observe(&s->client.env->metrics, HISTOGRAM_query_seconds, now - s->asked_ms);
+    if (slow_is_on(s) || s->asked_text.len) slow_answered(s, now - s->asked_ms);
     guide_answered(s, now - s->asked_ms);
     if (!health_is_up(s->pool->target.cluster->health)) pool_is_alive(s->pool);
     s->asked_ms = now;

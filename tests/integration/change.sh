@@ -133,6 +133,20 @@ ok 'cross-talk: no answer is wrong'
 idle || not_ok 'the idle session is still there'
 ok 'the idle session is still there'
 
+# ---- slow statements -------------------------------------------------------------------------------
+ask "select pg_sleep(0.6), 'a literal'" >/dev/null
+until_so said 'query.slow' 1 || not_ok 'a slow statement is logged'
+ask "select pg_sleep(0.01), 'a literal'" >/dev/null
+slow=$(grep query.slow "$log")
+case $slow in
+*'user=postgres'*'fingerprint='[0-9a-f]*'statement="select pg_sleep(?)'*) ok 'a slow statement is logged' ;;
+*) not_ok 'a slow statement is logged, with fingerprint and text' "$slow" ;;
+esac
+! grep -q 'a literal' "$log" || not_ok 'without its literals' "$slow"
+ok 'without its literals'
+"$pg_bin/pgbench" -n -M prepared -t 2 -f <(echo 'select pg_sleep(0.6 + :n)') -D n=0.01 "$words dbname=postgres" >/dev/null 2>&1
+equals 'so is one that is prepared, each time; a fast one is not' 3 "$(grep -c 'query.slow.*statement="select pg_sleep(' "$log")"
+
 # ---- a new binary ------------------------------------------------------------------------------------------
 # Clients that come and go: each connects, runs one transaction, and leaves.
 visit() {
