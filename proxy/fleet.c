@@ -264,6 +264,7 @@ static void close_redis(struct fleet *f)
     close_one(f, &f->listener);
     if (f->has_trust) route_trust_fini(&f->trust);
     f->has_trust = false;
+    fleet_once_lost(f);
 }
 
 /* Where it runs and where it listens: what administrators call it. */
@@ -297,6 +298,7 @@ struct fleet *fleet_open(uv_loop_t *uv, struct log *log, struct shared *shared, 
     f->shared = shared;
     f->control = control;
     f->config = config_ref(control_config(control));
+    list_init(&f->claims);
     do {
         f->from = random_u64();
     } while (f->from == 0);

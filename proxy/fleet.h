@@ -6,6 +6,7 @@
  *      hello     who is there; forgotten after MEMBER_MS of silence
  *      cancel    fleet_cancel: a CancelRequest that reached the wrong proxy
  *      order     fleet_order: a command with ON ALL, and each proxy's answer
+ *      once      fleet_once: who is the first to claim something (IAM tokens)
  *      lease     fleet_lease: how many connections to each cluster this proxy may have
  *
  * Without a cache there is no fleet, and each proxy is on its own; with the cache lost, too, until
@@ -46,6 +47,19 @@ uint32_t fleet_pid(const struct fleet *f);
 /* Nobody here has the key that `w` asks for: the others are asked. False: they are not, and `w`
  * stays the caller's. True: `w` goes when somebody has delivered it, or after a moment. */
 bool fleet_forward(struct fleet *f, struct cancel_wait *w);
+
+/* Whether there is a cache, up or not. */
+bool fleet_is_used(const struct fleet *f);
+
+/* Who is the first of all proxies to claim `hash`, for so long? `done` comes once, never from
+ * within, unless fleet_claim_cancel comes first. NULL: nobody can say; `done` does not come.
+ * Control thread. */
+enum fleet_first { FLEET_FIRST, FLEET_NOT_FIRST, FLEET_UNSURE };
+typedef void fleet_claimed(void *owner, enum fleet_first first);
+struct fleet_claim;
+struct fleet_claim *fleet_claim(struct fleet *f, struct slice hash, uint64_t life_ms,
+                                fleet_claimed *done, void *owner);
+void fleet_claim_cancel(struct fleet_claim *c);
 
 /* For metrics. */
 struct fleet_state {

@@ -73,6 +73,7 @@ struct fleet {
     struct fleet_cancel cancels[FLEET_CANCELS_MAX];
     struct fleet_lease **leases; /* one for each cluster, if they are shared */
     size_t n_leases;
+    struct list claims; /* that Redis was asked for */
 };
 
 /* Says it to all, this one included, which does not hear itself. Returns the serial; 0: it could
@@ -90,6 +91,7 @@ void fleet_add_field(struct buf *body, struct slice field);
 void fleet_on_cancel(struct fleet *f, struct fleet_message *m);
 void fleet_on_cancelled(struct fleet *f, const struct fleet_message *m);
 void fleet_cancel_tick(struct fleet *f, bool all);
+void fleet_once_lost(struct fleet *f);    /* its connection is gone: no answer comes */
 bool fleet_lease_reload(struct fleet *f); /* false: no memory */
 void fleet_lease_tick(struct fleet *f);
 void fleet_lease_free(struct fleet *f);

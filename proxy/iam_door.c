@@ -226,7 +226,7 @@ static void token_free(struct token *t)
     map_remove(&d->tokens, slice_str(t->hash));
     if (t->asking) d->questions--;
     if (t->question.world) iam_question_cancel(&t->question);
-    if (t->claims) iam_once_cancel(&d->once, &t->claiming);
+    if (t->claims) iam_once_cancel(&t->claiming);
     list_remove(&t->line);
     wheel_cancel(&t->timer);
     iam_token_fini(&t->opened);
@@ -396,7 +396,7 @@ static void deliver_ask(struct mail *mail, void *owner)
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct log *log,
-                               struct map_seed seed)
+                               struct map_seed seed, struct fleet *const *fleet)
 {
     struct iam_door *d = calloc(1, sizeof *d);
     if (!d) return NULL;
@@ -411,7 +411,7 @@ struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct log *log
     rate_init(&d->per_key, seed);
     rate_init(&d->per_address, seed);
     wheel_init(&d->wheel, uv);
-    iam_once_init(&d->once, &d->wheel, seed);
+    iam_once_init(&d->once, &d->wheel, seed, fleet);
     return d;
 }
 

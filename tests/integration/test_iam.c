@@ -8,6 +8,7 @@
 
 #include <openssl/rsa.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -391,6 +392,46 @@ static void a_presigned_url_opens_once(void **state)
     refused(w, "loader", token, "this IAM token was used before", "used before");
     assert_int_equal(requests(w, "/"), before); /* nor is STS asked again */
     free(token);
+}
+
+/* Two proxies that share a Redis; the token that one of them took is no good at the other, the
+ * twin's three seconds included; and nobody can say while Redis is away. */
+static void a_token_opens_once_in_a_fleet(void **state)
+{
+    struct world *w = *state;
+    struct proxy alone = w->proxy, first = { 0 }, second = { 0 };
+    struct redis redis;
+    char whole[5000];
+    assert_true(redis_start(w->kit, &redis));
+    setenv("ROUTES_KEY", "0123456789abcdef0123456789abcdef", 1);
+    make_config(w, "\"per_key\": 0, \"per_address\": 0,");
+    snprintf(whole, sizeof whole,
+             "{ \"routes\": { \"cache\": \"redis://127.0.0.1:%d\", \"signing_key\": "
+             "\"env:ROUTES_KEY\" },\n%s",
+             redis.port, config + 1);
+    assert_true(proxy_start(w->kit, &first, whole));
+    assert_true(proxy_start(w->kit, &second, whole));
+
+    char *token = fresh((struct minting){ 0 }), *other = fresh((struct minting){ 0 });
+    char *late = fresh((struct minting){ 0 });
+    w->proxy = first;
+    opens(w, "loader", token, "postgres");
+    opens(w, "loader", token, "postgres"); /* its twin */
+    w->proxy = second;
+    refused(w, "loader", token, "this IAM token was used before", "used before");
+    opens(w, "loader", other, "postgres");
+    w->proxy = first;
+    refused(w, "loader", other, "this IAM token was used before", "used before");
+
+    kit_stop(w->kit, redis.pid, SIGKILL, 5000);
+    refused(w, "loader", late, "", "cannot be told whether the token was used before");
+    w->proxy = alone;
+    opens(w, "loader", late, "postgres"); /* it was good */
+    assert_true(proxy_stop(w->kit, &first));
+    assert_true(proxy_stop(w->kit, &second));
+    free(token);
+    free(other);
+    free(late);
 }
 
 static void a_web_identity_opens_once(void **state)
@@ -873,6 +914,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(a_presigned_url_opens_once),
+        test(a_token_opens_once_in_a_fleet),
         test(a_web_identity_opens_once),
         test(a_database_user_is_made_of_the_role),
         test(a_function_is_seen_in_web_identities_only),
