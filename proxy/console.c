@@ -175,7 +175,7 @@ static void fail(struct console *c, const struct err *err)
 
 static struct rows_shape shape_of(const struct console *c)
 {
-    return (struct rows_shape){ c->call.command->id, c->call.extended, c->binary, false };
+    return (struct rows_shape){ admin_shape(&c->call), c->call.extended, c->binary, false };
 }
 
 /* SHOW for all that shows, else the command's first word. */
@@ -254,7 +254,7 @@ static void answer_survey(struct console *c, struct survey *s)
         fail(c, &err);
         return;
     }
-    if (admin_has_rows(c->call.command)) {
+    if (admin_has_rows(&admin_commands[admin_shape(&c->call)])) {
         if (!c->described) rows_describe(&shape, &out);
         n = console_join(s, &shape, c->session->client.env->shared,
                          env_now_ms(c->session->client.env), &out);
@@ -311,7 +311,7 @@ static void on_order_done(struct control_order *o)
         c->order = NULL;
         struct err err;
         struct buf out = { 0 };
-        if (is_alive(c) && o->ok && admin_has_rows(c->call.command)) {
+        if (is_alive(c) && o->ok && admin_has_rows(&admin_commands[admin_shape(&c->call)])) {
             answer_rows(c, &o->rows);
         } else if (is_alive(c) && o->ok) {
             say_done(c, &out, 0);
@@ -353,6 +353,8 @@ static void run(struct console *c)
     if (way->fill) {
         way->fill(c->session->client.env->realm, &r);
         answer_rows(c, &r);
+    } else if (c->call.on_all) {
+        ask_control(c, CONTROL_FLEET);
     } else if (way->visit) {
         ask_workers(c);
     } else if (way->for_control) {
@@ -478,8 +480,8 @@ static void on_describe(struct console *c, struct slice body)
     }
     if (!find(c, kind, name, &one)) return;
     if (kind == 'S') backend_parameter_description(&out);
-    if (one->call.command && admin_has_rows(one->call.command))
-        rows_describe(&(struct rows_shape){ one->call.command->id, one->call.extended,
+    if (one->call.command && admin_has_rows(&admin_commands[admin_shape(&one->call)]))
+        rows_describe(&(struct rows_shape){ admin_shape(&one->call), one->call.extended,
                                             kind == 'P' ? one->binary : 0, false },
                       &out);
     else

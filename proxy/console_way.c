@@ -3,6 +3,7 @@
 #include "proxy/console_act.h"
 #include "proxy/ops/config_settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- answered from the configuration --------------------------------------------------------- */
@@ -72,6 +73,7 @@ const struct console_way console_ways[ADMIN_COUNT] = {
     [ADMIN_SHOW_ROUTES] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_SHOW_SHADOW] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_EXPLAIN_ROUTE] = { .for_control = true, .order = CONTROL_SHOW },
+    [ADMIN_SHOW_FLEET] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_SHOW_HISTORY] = { .for_control = true, .order = CONTROL_SHOW },
     [ADMIN_PAUSE] = { .visit = console_visit_pause },
     [ADMIN_RESUME] = { .visit = console_visit_resume },
@@ -89,12 +91,13 @@ const struct console_way console_ways[ADMIN_COUNT] = {
 static bool record_act(struct log *log, struct audit *audit, const struct audit_who *who,
                        const struct admin_call *call, bool allowed)
 {
+    char act[64];
     if (call->command->level <= CONSOLE_VIEWER) return true;
+    snprintf(act, sizeof act, "%s%s", call->command->words, call->on_all ? " ON ALL" : "");
     log_event(log, LOG_WARNING, "admin.act", LOG_U64("conn", who->conn),
-              LOG_TEXT("from", who->from), LOG_STR("user", who->user),
-              LOG_TEXT("command", call->command->words), LOG_TEXT("argument", call->argument),
-              LOG_BOOL("allowed", allowed), LOG_END);
-    return audit_act(audit, who, allowed ? AUDIT_ALLOW : AUDIT_DENY, call->command->words,
+              LOG_TEXT("from", who->from), LOG_STR("user", who->user), LOG_TEXT("command", act),
+              LOG_TEXT("argument", call->argument), LOG_BOOL("allowed", allowed), LOG_END);
+    return audit_act(audit, who, allowed ? AUDIT_ALLOW : AUDIT_DENY, act,
                      slice_str(call->argument));
 }
 

@@ -180,6 +180,11 @@ const struct route_force *control_routes(const void *control)
     return ((const struct control *)control)->routes;
 }
 
+const struct realm *control_realm(const void *control)
+{
+    return ((const struct control *)control)->realm;
+}
+
 struct config *control_config(const void *control)
 {
     return ((const struct control *)control)->realm->config;
@@ -592,6 +597,7 @@ static void show(struct control *c, struct control_order *o)
     if (o->show == ADMIN_SHOW_ROUTES) route_show(c->routes, uv_now(&c->loop), &o->rows);
     if (o->show == ADMIN_SHOW_SHADOW)
         route_show_shadow(c->shadow, c->routes, &c->shadow_began, c->shared, &o->rows);
+    if (o->show == ADMIN_SHOW_FLEET) fleet_show(c->shared->fleet, &o->rows);
     if (o->show == ADMIN_EXPLAIN_ROUTE) explain_route(c, o);
 }
 
@@ -603,6 +609,10 @@ void control_take_order(void *control, struct control_order *o)
     if (kind == CONTROL_SHOW && o->show == ADMIN_SHOW_DIAGNOSIS) {
         o->ok = overview_ask(&c->overview, on_diagnosed, o, 0);
         if (!o->ok) control_order_answer(o);
+        return;
+    }
+    if (kind == CONTROL_FLEET) {
+        fleet_ask(c->shared->fleet, o);
         return;
     }
     if (kind == CONTROL_RELOAD) {

@@ -11,6 +11,7 @@
 
 enum {
     HELLO_MS = 2000,
+    REOPEN_MS = 2000,
     MEMBER_MS = 7000, /* three hellos missed, and a bit */
     ID_BITS = 15,
 };
@@ -92,7 +93,7 @@ static void say_hello(struct fleet *f)
 
 /* ---- members -------------------------------------------------------------------------------- */
 
-static bool is_there(const struct fleet *f, const struct fleet_member *m)
+bool fleet_is_there(const struct fleet *f, const struct fleet_member *m)
 {
     return m->from && fleet_now_ms(f) - m->seen_ms < MEMBER_MS;
 }
@@ -103,7 +104,7 @@ static struct fleet_member *member_for(struct fleet *f, uint64_t from)
     struct fleet_member *room = NULL;
     for (size_t i = 0; i < FLEET_MEMBERS_MAX; i++) {
         if (f->members[i].from == from) return &f->members[i];
-        if (!is_there(f, &f->members[i])) room = &f->members[i];
+        if (!fleet_is_there(f, &f->members[i])) room = &f->members[i];
     }
     return room;
 }
@@ -132,8 +133,8 @@ static void hear(struct fleet *f, struct fleet_message *m)
         if (cover(m, m->key, 4 + CANCEL_KEY_BYTES)) fleet_on_cancel(f, m);
         break;
     case FLEET_CANCELLED: fleet_on_cancelled(f, m); break;
-    case FLEET_ORDER:
-    case FLEET_ANSWER: break;
+    case FLEET_ORDER: fleet_on_order(f, m); break;
+    case FLEET_ANSWER: fleet_on_answer(f, m); break;
     }
 }
 
@@ -179,17 +180,6 @@ static void on_lost(void *owner, const struct err *why)
 
 static const struct redis_events redis_events = { on_ready, on_lost, on_message };
 
-/* ---- time ----------------------------------------------------------------------------------- */
-
-static void on_tick(struct wheel_node *node)
-{
-    struct fleet *f = list_item(node, struct fleet, timer);
-    fleet_cancel_tick(f, false);
-    fleet_lease_tick(f);
-    if (fleet_now_ms(f) >= f->hello_due_ms) say_hello(f);
-    wheel_set(&f->streams.wheel, &f->timer, FLEET_TICK_MS);
-}
-
 /* ---- cancel keys ---------------------------------------------------------------------------- */
 
 /* Half of all process ids that servers have look like 0 or 2^30 and a bit (Redshift's); ours never
@@ -215,6 +205,7 @@ static void open_redis(struct fleet *f)
 {
     struct buf channel = { 0 };
     struct err err;
+    f->opened = config_ref(f->config);
     f->has_trust = f->config->routes.cache && route_trust_init(&f->trust, f->config, &err);
     if (f->has_trust) {
         add_channel(f, &channel);
@@ -260,11 +251,32 @@ static void close_redis(struct fleet *f)
     atomic_store(&f->is_up, false);
     wheel_cancel(&f->timer);
     fleet_cancel_tick(f, true);
+    for (size_t i = 0; i < f->n_leases; i++) f->leases[i]->under_way = false;
     close_one(f, &f->redis);
     close_one(f, &f->listener);
     if (f->has_trust) route_trust_fini(&f->trust);
     f->has_trust = false;
     fleet_once_lost(f);
+    if (f->opened) config_unref(f->opened);
+    f->opened = NULL;
+}
+
+/* ---- time ----------------------------------------------------------------------------------- */
+
+static void on_tick(struct wheel_node *node)
+{
+    struct fleet *f = list_item(node, struct fleet, timer);
+    if (f->reopen_due_ms && fleet_now_ms(f) >= f->reopen_due_ms) {
+        f->reopen_due_ms = 0;
+        close_redis(f);
+        open_redis(f);
+        return;
+    }
+    fleet_cancel_tick(f, false);
+    fleet_lease_tick(f);
+    fleet_order_tick(f, false);
+    if (fleet_now_ms(f) >= f->hello_due_ms) say_hello(f);
+    wheel_set(&f->streams.wheel, &f->timer, FLEET_TICK_MS);
 }
 
 /* Where it runs and where it listens: what administrators call it. */
@@ -276,13 +288,15 @@ static void name_it(struct fleet *f)
              f->config->n_listen ? f->config->listen[0].address.text : "?");
 }
 
+/* The connections stay for a moment: a RELOAD ON ALL is still to be answered over them. */
 void fleet_reload(struct fleet *f)
 {
     struct config *before = f->config;
-    close_redis(f);
     f->config = config_ref(control_config(f->control));
     config_unref(before);
-    open_redis(f);
+    if (f->config->fleet.share_connections) fleet_lease_reload(f);
+    f->reopen_due_ms = fleet_now_ms(f) + REOPEN_MS;
+    wheel_set(&f->streams.wheel, &f->timer, FLEET_TICK_MS);
 }
 
 struct fleet *fleet_open(uv_loop_t *uv, struct log *log, struct shared *shared, void *control)
@@ -318,6 +332,7 @@ void fleet_close(struct fleet *f)
 {
     if (!f || f->closing) return;
     f->closing = true;
+    fleet_order_tick(f, true);
     close_redis(f);
     maybe_over(f);
 }
@@ -334,6 +349,7 @@ void fleet_free(struct fleet *f)
 void fleet_state(const struct fleet *f, struct fleet_state *out)
 {
     *out = (struct fleet_state){ .is_used = f->redis != NULL, .is_up = atomic_load(&f->is_up) };
-    for (size_t i = 0; i < FLEET_MEMBERS_MAX; i++) out->members += is_there(f, &f->members[i]);
+    for (size_t i = 0; i < FLEET_MEMBERS_MAX; i++)
+        out->members += fleet_is_there(f, &f->members[i]);
     out->members++;
 }

@@ -28,6 +28,7 @@ struct buf;
 struct cancel_wait;
 struct control_order;
 struct fleet;
+struct rows;
 struct shared;
 
 /* For a control whose configuration is in force; `control` as in route_force.h. Sets shared->fleet,
@@ -60,6 +61,12 @@ struct fleet_claim;
 struct fleet_claim *fleet_claim(struct fleet *f, struct slice hash, uint64_t life_ms,
                                 fleet_claimed *done, void *owner);
 void fleet_claim_cancel(struct fleet_claim *c);
+/* Sends the command o->show to all, with the argument o->words, and answers `o` with a row for each
+ * proxy, when all have answered or the time is up. */
+void fleet_ask(struct fleet *f, struct control_order *o);
+
+/* SHOW FLEET. */
+void fleet_show(const struct fleet *f, struct rows *r);
 
 /* For metrics. */
 struct fleet_state {

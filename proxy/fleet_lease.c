@@ -115,9 +115,10 @@ static uint32_t allowed_now(const struct fleet_lease *l, uint64_t now)
  * the lease, or when others have had to be given room for as long as half a lease. */
 static bool must_force(struct fleet_lease *l, uint64_t now)
 {
-    bool ends = !l->ends_ms || now + life_ms(l) / 10 + FLEET_TICK_MS >= l->ends_ms;
     if (!l->excess_ms) l->excess_ms = now;
-    return ends || (l->must_shrink && now >= l->excess_ms + life_ms(l) / 2);
+    uint64_t half = l->excess_ms + life_ms(l) / 2;
+    bool ends = l->ends_ms ? now + life_ms(l) / 10 + FLEET_TICK_MS >= l->ends_ms : now >= half;
+    return ends || (l->must_shrink && now >= half);
 }
 
 static void apply(struct fleet_lease *l)
@@ -144,6 +145,7 @@ static void on_renewed(void *owner, const struct redis_reply *reply, const struc
     struct fleet_lease *l = owner;
     struct fleet *f = l->fleet;
     l->under_way = false;
+    if (!f->config->fleet.share_connections) return;
     if (err || reply->type != REDIS_ARRAY || reply->count != 4) {
         metrics_add(&f->shared->metrics, METRIC_leases_not_renewed, 1);
         if (err && !l->told)
@@ -205,6 +207,7 @@ static void renew(struct fleet_lease *l)
 
 void fleet_lease_tick(struct fleet *f)
 {
+    if (!f->config->fleet.share_connections) return; /* no longer: they are about to go */
     for (size_t i = 0; i < f->n_leases; i++) {
         struct fleet_lease *l = f->leases[i];
         apply(l);
@@ -250,7 +253,6 @@ bool fleet_lease_reload(struct fleet *f)
 {
     const struct config *config = f->config;
     bool ok = true;
-    for (size_t i = 0; i < f->n_leases; i++) f->leases[i]->under_way = false;
     if (!config->fleet.share_connections) {
         for (size_t i = 0; i < f->n_leases; i++)
             atomic_store(&f->leases[i]->budget->allowed, BUDGET_ALL);

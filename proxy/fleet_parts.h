@@ -7,6 +7,7 @@
 #include "proxy/fleet.h"
 #include "proxy/fleet_message.h"
 #include "proxy/io/redis.h"
+#include "proxy/ops/admin.h"
 #include "proxy/route_store.h"
 #include "proxy/shared.h"
 
@@ -48,12 +49,31 @@ struct fleet_lease {
     bool has_clock, under_way, must_shrink, told;
 };
 
+/* A command that somebody here sent to all; order NULL: none. */
+struct fleet_asked {
+    struct control_order *order;
+    uint64_t serial, due_ms;
+    struct fleet_member awaited[FLEET_MEMBERS_MAX]; /* who has not answered */
+};
+
+/* One that is carried out here. */
+struct fleet_run {
+    bool is_used, again;
+    struct fleet *fleet;
+    uint64_t asker, serial, due_ms;
+    struct admin_call call;
+    char user[64];
+};
+
+enum { FLEET_ASKED_MAX = 4, FLEET_RUNS_MAX = 16 };
+
 struct fleet {
     uv_loop_t *uv;
     struct log *log;
     struct shared *shared;
     void *control;
-    struct config *config; /* held: what the members below were made for */
+    struct config *config; /* held: in force */
+    struct config *opened; /* held: what trust and connections were made for; NULL: none are */
     struct stream_loop streams;
     struct route_trust trust;
     bool has_trust;
@@ -67,13 +87,15 @@ struct fleet {
     char name[FLEET_NAME_BYTES];
     struct fleet_guard guard;
     struct fleet_member members[FLEET_MEMBERS_MAX];
-    uint64_t hello_due_ms;
+    uint64_t hello_due_ms, reopen_due_ms; /* 0: it is not to be */
     struct wheel_node timer;
     struct rate rate; /* of cancels, by address */
     struct fleet_cancel cancels[FLEET_CANCELS_MAX];
     struct fleet_lease **leases; /* one for each cluster, if they are shared */
     size_t n_leases;
     struct list claims; /* that Redis was asked for */
+    struct fleet_asked asked[FLEET_ASKED_MAX];
+    struct fleet_run runs[FLEET_RUNS_MAX];
 };
 
 /* Says it to all, this one included, which does not hear itself. Returns the serial; 0: it could
@@ -91,7 +113,11 @@ void fleet_add_field(struct buf *body, struct slice field);
 void fleet_on_cancel(struct fleet *f, struct fleet_message *m);
 void fleet_on_cancelled(struct fleet *f, const struct fleet_message *m);
 void fleet_cancel_tick(struct fleet *f, bool all);
-void fleet_once_lost(struct fleet *f);    /* its connection is gone: no answer comes */
+void fleet_once_lost(struct fleet *f); /* its connection is gone: no answer comes */
+bool fleet_is_there(const struct fleet *f, const struct fleet_member *m);
+void fleet_on_order(struct fleet *f, const struct fleet_message *m);
+void fleet_on_answer(struct fleet *f, const struct fleet_message *m);
+void fleet_order_tick(struct fleet *f, bool all);
 bool fleet_lease_reload(struct fleet *f); /* false: no memory */
 void fleet_lease_tick(struct fleet *f);
 void fleet_lease_free(struct fleet *f);

@@ -403,6 +403,8 @@ static bool read_command(struct slice text, struct admin_call *call, struct err 
     case ADMIN_READ_BAD: return false;
     case ADMIN_READ_CALL: break;
     }
+    if (call->on_all)
+        return err_set(err, ERR_SYNTAX, "ON ALL is for the console: psql, database \"sluice\"");
     return admin_is_blank(text) || err_set(err, ERR_SYNTAX, "one command at a time");
 }
 

@@ -74,5 +74,7 @@ bool control_take_shadow(void *control, struct route_force *f);
 /* The table and the configuration in force, on the control thread; borrowed. */
 const struct route_force *control_routes(const void *control);
 struct config *control_config(const void *control);
+struct realm;
+const struct realm *control_realm(const void *control);
 
 #endif

@@ -44,7 +44,8 @@ struct statement {
     struct slice token[TOKENS];
     uint8_t kind[TOKENS];
     size_t count;
-    const char *end; /* of its text */
+    struct slice tail[2]; /* the last two, if they are words */
+    const char *end;      /* of its text */
 };
 
 static void cut(struct slice *text, struct statement *s)
@@ -56,6 +57,8 @@ static void cut(struct slice *text, struct statement *s)
     for (sql_lex_init(&lex, all); lex.token.kind != SQL_END && lex.token.kind != ';';
          sql_lex_next(&lex)) {
         struct slice token = sql_token_text(&lex, lex.token);
+        s->tail[0] = s->tail[1];
+        s->tail[1] = lex.token.kind == SQL_WORD ? token : (struct slice){ 0 };
         /* What clings to a word is part of it: "d-2a-1" is one argument. */
         if (s->count == TOKENS && s->kind[TOKENS - 1] == SQL_WORD &&
             token.at == last->at + last->len) {
@@ -176,6 +179,21 @@ static bool unknown(const struct statement *s, struct err *err)
     return false;
 }
 
+bool admin_is_for_all(enum admin_id id)
+{
+    return id == ADMIN_RELOAD || id == ADMIN_PAUSE || id == ADMIN_RESUME || id == ADMIN_RECONNECT ||
+           id == ADMIN_CANCEL || id == ADMIN_KILL_CLIENT;
+}
+
+static bool take_on_all(struct statement *s, size_t words, enum admin_id id)
+{
+    if (!admin_is_for_all(id) || s->count < words + 2 || !slice_is_nocase(s->tail[0], "on") ||
+        !slice_is_nocase(s->tail[1], "all"))
+        return false;
+    s->count -= 2;
+    return true;
+}
+
 enum admin_read admin_read(struct slice *text, struct admin_call *call, struct err *err)
 {
     struct statement s;
@@ -194,6 +212,7 @@ enum admin_read admin_read(struct slice *text, struct admin_call *call, struct e
         unknown(&s, err);
         return ADMIN_READ_BAD;
     }
+    call->on_all = take_on_all(&s, best, call->command->id);
     return take_argument(&s, best, call, err) ? ADMIN_READ_CALL : ADMIN_READ_BAD;
 }
 

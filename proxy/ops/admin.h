@@ -64,8 +64,18 @@ const char *admin_level_name(enum console_level level); /* "viewer" */
 struct admin_call {
     const struct admin_command *command;
     bool extended;
+    bool on_all;                         /* ON ALL: every proxy of the service is meant */
     char argument[ADMIN_ARGUMENT_BYTES]; /* "": none */
 };
+
+/* Whether it may be said with ON ALL. */
+bool admin_is_for_all(enum admin_id id);
+
+/* Whose columns the answer has: with ON ALL a row for each proxy. */
+static inline enum admin_id admin_shape(const struct admin_call *call)
+{
+    return call->on_all ? ADMIN_SHOW_FLEET : call->command->id;
+}
 
 enum admin_read { ADMIN_READ_NOTHING, ADMIN_READ_CALL, ADMIN_READ_BAD };
 
