@@ -188,7 +188,6 @@ install: all
 lint-deploy: all
 	@DEB=$(if $(filter undefined,$(origin DEB)),1,$(DEB)) tests/deploy/lint.sh
 	@tests/deploy/templates.sh
-	@tests/deploy/groups.sh
 	@tests/deploy/deploy.sh
 
 # Two stacks of CloudFormation, by deploy/.env; DRY_RUN=1 prints the plan.
