@@ -79,6 +79,16 @@ async def error(c):
         same(await c.fetchval("select 7"), 7)
 
 
+async def refused(c):
+    try:
+        await c.fetch("select * from driver_rows")
+    except asyncpg.InsufficientPrivilegeError:
+        pass
+    else:
+        raise AssertionError("was not refused")
+    await c.execute("insert into driver_rows values ($1, 1)", "refused")
+
+
 async def cancel(c):
     try:
         await c.fetch("select pg_sleep(20)", timeout=0.5)
@@ -110,5 +120,5 @@ def two():
 
 
 run_all({f.__name__: with_connection(f)
-         for f in (login, simple, params, prepared, transaction, cursor, big, error, cancel)}
+         for f in (login, simple, params, prepared, transaction, cursor, big, error, refused, cancel)}
         | {"reconnect": reconnect, "two": two})

@@ -135,6 +135,18 @@ def error(c):
         c.rollback()
 
 
+def refused(c):
+    try:
+        ask(c, "select * from driver_rows")
+    except api.Error as e:
+        same("denied" in str(e), True)
+        c.rollback()
+    else:
+        raise AssertionError("was not refused")
+    ask(c, f"insert into driver_rows values ({P}, 1)", "refused")
+    c.commit()
+
+
 def cancel(c):
     if driver == "redshift_connector":
         raise Skip("the driver cannot")
@@ -172,5 +184,5 @@ def two():
 
 
 run_all({f.__name__: with_connection(f)
-         for f in (login, simple, params, prepared, transaction, cursor, big, error, cancel)}
+         for f in (login, simple, params, prepared, transaction, cursor, big, error, refused, cancel)}
         | {"reconnect": reconnect, "two": two})

@@ -60,6 +60,11 @@ runAll({
       assert.equal(await value(c, 'select 7'), 7);
     }
   }),
+  refused: using(async (c) => {
+    await fails(c.query('select * from driver_rows'), 'denied');
+    await fails(c.query('select n from driver_rows where n = $1', [1]), 'denied');
+    await c.query('insert into driver_rows values ($1, 1)', ['refused']);
+  }),
   cancel: using(async (c) => {
     const { Query } = require('pg');
     const slow = new Query('select pg_sleep(20)');

@@ -53,6 +53,10 @@ runAll({
       assert.equal((await sql`select 7 as x`)[0].x, 7);
     }
   }),
+  refused: using(async (sql) => {
+    await fails(sql`select * from driver_rows`, 'denied');
+    await sql`insert into driver_rows values (${'refused'}, 1)`;
+  }),
   cancel: using(async (sql) => {
     const slow = sql`select pg_sleep(20)`;
     slow.execute();

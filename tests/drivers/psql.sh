@@ -4,7 +4,11 @@ set -uo pipefail
 bad=0
 
 verdict() { # NAME WANTED GOT
-    [ -z "${SCENARIOS:-}" ] || [[ ,$SCENARIOS, == *,$1,* ]] || return 0
+    if [ -z "${SCENARIOS:-}" ]; then
+        [ "$1" != refused ] || return 0
+    else
+        [[ ,$SCENARIOS, == *,$1,* ]] || return 0
+    fi
     if [[ $3 == *"$2"* ]]; then
         echo "ok $1"
     else
@@ -44,6 +48,9 @@ verdict watch '5' "$(timeout -s INT 3 psql -wqXAt <<<'select 5 \watch 0.5' 2>&1)
 since=$(date +%s)
 verdict cancel 'canceling statement' "$(timeout -s INT 1 psql -wqXAt -c 'select pg_sleep(20)' 2>&1)"
 [ $(($(date +%s) - since)) -lt 10 ] || bad=1
+verdict refused 'went on' "$(run <<<"select * from driver_rows;
+insert into driver_rows values ('refused', 1);
+select 'went on';" | grep -A9 'permission denied')"
 verdict reconnect '8' "$(run <<<'\c
 select 8;')"
 exit $bad

@@ -8,16 +8,22 @@
 #          redshift             Sluice before the fake of Redshift, clients log in by Redshift's digest
 #          redshift-direct      straight to that fake
 #
-# Drivers are installed into build/drivers on first use: PyPI, npm, Maven, Go modules, Debian.
+# A row of the table also has: `refused`, a statement refused and then one that is not, by a user that may only insert;
+# `md5`, `cleartext`, logins of users that have only that (`login` itself is SCRAM, or Redshift's digest before the
+# fake); `tls`, which holds when a server of another CA is not believed.
+#
+# Drivers are installed into build/drivers on first use: PyPI, npm, Maven, Go modules, crates, Debian. What came of it
+# stays in build/drivers/results; table.py makes the README's table of it.
 set -uo pipefail
 # shellcheck source=tests/support/env.sh
 . "$(dirname "$0")/../support/env.sh"
 here=$root/tests/drivers
 installed=$root/build/drivers
 TARGET=${TARGET:-sluice}
-all='psql pgbench psycopg2 psycopg3 asyncpg psqlodbc node-postgres postgres.js pgjdbc lib/pq pgx redshift-jdbc42' # redshift_connector wants server_version 8.0.2
+all='psql pgbench psycopg2 psycopg3 libpq18 sqlalchemy-redshift asyncpg psqlodbc node-postgres postgres.js knex pgjdbc lib/pq pgx
+    tokio-postgres DBD::Pg ruby-pg PDO redshift-jdbc42' # redshift_connector wants server_version 8.0.2
 case $TARGET in
-redshift*) all='redshift_connector redshift-jdbc42' ;;
+redshift*) all='redshift_connector sqlalchemy-redshift awswrangler dbt-redshift redshift-jdbc42' ;;
 esac
 DRIVERS=${DRIVERS:-$all}
 tls=${DRIVER_TLS:-verify-full}
@@ -36,6 +42,15 @@ once() {
 python_drivers() {
     python3 -m venv "$installed/venv"
     "$installed/venv/bin/pip" install -q -r "$here/requirements.txt"
+}
+
+tool_drivers() {
+    python3 -m venv "$installed/tools"
+    "$installed/tools/bin/pip" install -q --only-binary :all: -r "$here/tools.txt"
+}
+
+rust_drivers() {
+    CARGO_TARGET_DIR=$installed/rust cargo build --quiet --locked --manifest-path "$here/rust/Cargo.toml"
 }
 
 node_drivers() {
@@ -67,7 +82,12 @@ install() {
     psql | pgbench) ;;
     psqlodbc) once "python-$(cksum <"$here/requirements.txt" | cut -d' ' -f1)" python_drivers && "$support/packages.sh" odbc ;;
     psycopg* | asyncpg | redshift_connector) once "python-$(cksum <"$here/requirements.txt" | cut -d' ' -f1)" python_drivers ;;
-    node-postgres | postgres.js) once "node-$(cat "$here"/*.js "$here/package.json" | cksum | cut -d' ' -f1)" node_drivers ;;
+    libpq18 | sqlalchemy-redshift | awswrangler | dbt-redshift) once "tools-$(cksum <"$here/tools.txt" | cut -d' ' -f1)" tool_drivers ;;
+    tokio-postgres) once "rust-$(cat "$here"/rust/src/* "$here"/rust/Cargo.* | cksum | cut -d' ' -f1)" rust_drivers ;;
+    DBD::Pg) perl -e 'use DBD::Pg' ;;
+    ruby-pg) ruby -e 'require "pg"' ;;
+    PDO) php -r 'exit(extension_loaded("pdo_pgsql") ? 0 : 1);' ;;
+    node-postgres | postgres.js | knex) once "node-$(cat "$here"/*.js "$here/package.json" | cksum | cut -d' ' -f1)" node_drivers ;;
     pgjdbc | redshift-jdbc42) once java java_drivers && javac -d "$installed/java" "$here/java/Scenarios.java" ;;
     lib/pq | pgx) once "go-$(cat "$here"/go/*/*.go | cksum | cut -d' ' -f1)" go_drivers ;;
     *) die "unknown driver $1 (known: $all)" ;;
@@ -81,9 +101,18 @@ go_through() {
     psql | pgbench) "$here/$1.sh" ;;
     psycopg2 | psycopg3 | psqlodbc) "$python" "$here/dbapi.py" "$1" ;;
     redshift_connector) SSL_CERT_FILE=$PGSSLROOTCERT "$python" "$here/dbapi.py" "$1" ;;
+    libpq18) "$installed/tools/bin/python" "$here/dbapi.py" psycopg3 ;;
+    sqlalchemy-redshift) SSL_CERT_FILE=$PGSSLROOTCERT "$installed/tools/bin/python" "$here/sqlalchemy_core.py" ;;
+    awswrangler) SSL_CERT_FILE=$PGSSLROOTCERT "$installed/tools/bin/python" "$here/awswrangler_redshift.py" ;;
+    dbt-redshift) SSL_CERT_FILE=$PGSSLROOTCERT "$here/dbt.sh" "$installed/tools/bin/dbt" ;;
+    tokio-postgres) "$installed/rust/debug/tokio_postgres_scenarios" ;;
+    DBD::Pg) "$here/dbd_pg.pl" ;;
+    ruby-pg) ruby "$here/ruby_pg.rb" ;;
+    PDO) php "$here/pdo.php" ;;
     asyncpg) "$python" "$here/async_pg.py" ;;
     node-postgres) node "$installed/node/node_postgres.js" ;;
     postgres.js) node "$installed/node/postgres_js.js" ;;
+    knex) node "$installed/node/knex.js" ;;
     pgjdbc | redshift-jdbc42) DRIVER=$1 java -cp "$installed/java:$installed/jars/*" Scenarios ;;
     lib/pq) "$installed/pq" ;;
     pgx) "$installed/pgx" ;;
@@ -94,12 +123,15 @@ go_through() {
 kit_begin drivers
 certs=$kit_dir/certs
 "$support/certs.sh" "$certs"
+"$support/certs.sh" "$kit_dir/other"
+cp "$kit_dir/other/ca.crt" "$certs/other-ca.crt"
 pg_port='' port=''
 free_port pg_port
 start_postgres "$kit_dir/pg" "$pg_port" --tls "$certs"
 superuser() { "$pg_bin/psql" -qXAt -h "$kit_dir/pg" -p "$pg_port" -U postgres "$@"; }
-superuser -c "create user ana password 'secret'" -c 'create table driver_rows (driver text, n int)' \
-    -c 'grant all on driver_rows to ana' -c 'grant all on schema public to ana'
+for name in ana bea bob md cleo; do superuser -c "create user $name password 'secret'"; done
+superuser -c 'create table driver_rows (driver text, n int)' \
+    -c 'grant all on driver_rows to ana' -c 'grant insert on driver_rows to bea, bob' -c 'grant all on schema public to ana'
 "$pg_bin/pgbench" -q -i -h "$kit_dir/pg" -p "$pg_port" -U ana postgres >/dev/null 2>&1
 
 # The config of Sluice: MODE, POOL SIZE, SERVER PORT, AUTH.
@@ -108,9 +140,15 @@ sluice_config() {
 { "server_id": "drivers", "workers": 1, "drain_timeout": "1s",
   "listen": [ { "address": "127.0.0.1:$port", "tls": { "mode": "prefer", "certificate": "$certs/server.crt", "key": "file:$certs/server.key" } } ],
   "clusters": { "warehouse": { "endpoint": "localhost:$3", "tls": { "mode": "prefer", "ca": "$certs/ca.crt" },
-                "credentials": { "source": "static", "users": { "ana": "env:ANA_DB_PASSWORD" } }, "max_connections": $2 } },
-  "users": { "ana": { "auth": [$4], "password": "env:ANA_PASSWORD", "role": "owner", "db_user": "ana" } },
-  "roles": { "owner": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ] } },
+                "credentials": { "source": "static", "users": { "ana": "env:ANA_DB_PASSWORD", "bea": "env:ANA_DB_PASSWORD", "bob": "env:ANA_DB_PASSWORD", "md": "env:ANA_DB_PASSWORD", "cleo": "env:ANA_DB_PASSWORD" } }, "max_connections": $2 } },
+  "users": { "ana": { "auth": [$4], "password": "env:ANA_PASSWORD", "role": "owner", "db_user": "ana" },
+             "bea": { "auth": [$4], "password": "env:ANA_PASSWORD", "role": "insert", "db_user": "bea" },
+             "bob": { "auth": [$4], "password": "env:ANA_PASSWORD", "role": "look", "db_user": "bob" },
+             "md": { "auth": ["md5"], "password": "env:ANA_PASSWORD", "role": "owner", "db_user": "md" },
+             "cleo": { "auth": ["cleartext"], "password": "env:ANA_PASSWORD", "role": "owner", "db_user": "cleo" } },
+  "roles": { "insert": { "insert_only": ["public.driver_rows"], "search_path": "public" },
+             "look": { "insert_only": ["public.driver_rows"], "search_path": "public", "catalog": true },
+             "owner": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ] } },
   "access": [ { "from": "127.0.0.1/32", "users": ["*"] } ],
   "pool": { "mode": "$1", "size": $2 } }
 JSON
@@ -127,7 +165,7 @@ start_sluice() {
     }
 }
 start_fake() { # METHOD PORT
-    start redshift "$build/tools/redshift" -l "$2" -s "$pg_port" -a "$1" -u ana=secret -c "$certs"
+    start redshift "$build/tools/redshift" -l "$2" -s "$pg_port" -a "$1" -u ana=secret -u bea=secret -u bob=secret -u md=secret -u cleo=secret -c "$certs"
     wait_port "$2" "$started" || die 'the fake of Redshift did not start'
 }
 
@@ -170,7 +208,36 @@ esac
 export PGHOST=localhost PGPORT=$port PGUSER=ana PGPASSWORD=secret PGDATABASE=postgres PGSSLMODE=$tls PGSSLROOTCERT=$certs/ca.crt
 export PATH=$pg_bin:$PATH
 
+case $TARGET in redshift*) export DIALECT=redshift_connector ;; esac
+
 # ---- the drivers -----------------------------------------------------------------------------------
+drive() { timeout 180 bash -c "$(declare -f go_through); installed=$installed here=$here go_through $1" </dev/null; }
+
+# as NAME SCENARIO DRIVER [VARIABLE=VALUE...]: that scenario, called NAME.
+as() {
+    local name=$1 scenario=$2 driver=$3 said
+    shift 3
+    said=$(# shellcheck disable=SC2163,SC2030 # NAME=VALUE words, for this driver alone
+        export SCENARIOS="$scenario" "$@" && drive "$driver" 2>&1)
+    if grep -q "^ok $scenario" <<<"$said"; then echo "ok $name"; else
+        echo "not ok $name - $(sed -n 's/^not ok [^ ]* - //p' <<<"$said") $(tail -1 <<<"$said" | cut -c1-200)"
+    fi
+}
+more() {
+    local said by=bea
+    case $1 in psqlodbc | sqlalchemy-redshift) by=bob ;; esac # they read pg_type as they connect
+    case $1 in pgbench) return ;; esac
+    case $1 in awswrangler | dbt-redshift) ;; *) as refused refused "$1" PGUSER=$by ;; esac
+    case $TARGET in sluice* | redshift) as md5 login "$1" PGUSER=md && as cleartext login "$1" PGUSER=cleo ;; esac
+    said=$(as tls login "$1" PGSSLROOTCERT="$certs/other-ca.crt")
+    if [[ $said != ok* ]] && grep -Eqi 'certificate|x509|PKIX|issuer' <<<"$said"; then echo "ok tls"; else
+        echo "not ok tls - a server of another CA: $said"
+    fi
+}
+results=$installed/results/$TARGET
+mkdir -p "$installed/results"
+[ -n "${SCENARIOS:-}" ] || : >>"$results"
+
 passed=0 failed=0
 printf '%s (sslmode %s)\n' "$TARGET" "$tls"
 for driver in $DRIVERS; do
@@ -179,8 +246,9 @@ for driver in $DRIVERS; do
         failed=$((failed + 1))
         continue
     fi
-    timeout 180 bash -c "$(declare -f go_through); installed=$installed here=$here go_through $driver" >"$kit_dir/said" 2>"$kit_dir/complained" </dev/null
+    drive "$driver" >"$kit_dir/said" 2>"$kit_dir/complained"
     status=$?
+    [ -n "${SCENARIOS:-}" ] || more "$driver" >>"$kit_dir/said"
     ok=$(grep -c '^ok ' "$kit_dir/said")
     bad=$(grep -c '^not ok ' "$kit_dir/said")
     [ "$status" = 0 ] || [ "$bad" -gt 0 ] || {
@@ -192,6 +260,10 @@ for driver in $DRIVERS; do
     printf '%s - %-20s %2d scenarios held, %d did not %s\n' "$word" "$driver" "$ok" "$bad" \
         "$(sed -n 's/^ok \([^ ]*\) # SKIP \(.*\)/(\1: \2)/p' "$kit_dir/said" | tr '\n' ' ')"
     [ "$bad" = 0 ] || grep '^not ok' "$kit_dir/said" | sed 's/^not ok/    not/'
+    [ -n "${SCENARIOS:-}" ] || {
+        sed -i "\\|^$driver\t|d" "$results"
+        grep -E '^(ok|not ok) ' "$kit_dir/said" | sed "s|^|$driver	|" >>"$results"
+    }
     passed=$((passed + ok)) failed=$((failed + bad))
 done
 echo "$passed passed, $failed failed"

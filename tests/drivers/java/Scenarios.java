@@ -44,7 +44,7 @@ public class Scenarios {
 
     static void run(String name, Run scenario) {
         String chosen = env("SCENARIOS", "");
-        if (!chosen.isEmpty() && !Arrays.asList(chosen.split(",")).contains(name)) return;
+        if (chosen.isEmpty() ? name.equals("refused") : !Arrays.asList(chosen.split(",")).contains(name)) return;
         try (Connection c = connect()) {
             scenario.with(c);
             System.out.println("ok " + name);
@@ -183,6 +183,15 @@ public class Scenarios {
                 refused(c, sql);
                 same(ask(c, "select 7"), 7);
             }
+        });
+        run("refused", c -> {
+            try {
+                ask(c, "select * from driver_rows");
+                throw new AssertionError("was not refused");
+            } catch (SQLException e) {
+                same(e.getSQLState(), "42501");
+            }
+            ask(c, "insert into driver_rows values (?, 1)", "refused");
         });
         run("cancel", Scenarios::cancel);
         run("reconnect", c -> {

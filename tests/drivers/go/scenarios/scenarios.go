@@ -142,6 +142,17 @@ func failures(db *sql.DB) error {
 	return nil
 }
 
+// refused: by a user that may insert and nothing else; only when chosen.
+func refused(db *sql.DB) error {
+	var n int
+	err := db.QueryRow("select n from driver_rows").Scan(&n)
+	if err == nil || !strings.Contains(err.Error(), "permission denied") {
+		return fmt.Errorf("was not refused: %v", err)
+	}
+	_, err = db.Exec("insert into driver_rows values ($1, 1)", "refused")
+	return err
+}
+
 func cancel(db *sql.DB) error {
 	ctx, stop := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer stop()
@@ -180,7 +191,11 @@ func Run(driver, name string) {
 	db.SetMaxOpenConns(1)
 	bad := 0
 	run := func(name string, scenario func() error) {
-		if chosen := os.Getenv("SCENARIOS"); chosen != "" && !strings.Contains(","+chosen+",", ","+name+",") {
+		chosen := os.Getenv("SCENARIOS")
+		if chosen == "" && name == "refused" {
+			return
+		}
+		if chosen != "" && !strings.Contains(","+chosen+",", ","+name+",") {
 			return
 		}
 		if err := scenario(); err != nil {
@@ -216,6 +231,7 @@ func Run(driver, name string) {
 	run("cursor", func() error { return cursor(db) })
 	run("big", func() error { return big(db) })
 	run("error", func() error { return failures(db) })
+	run("refused", func() error { return refused(db) })
 	run("cancel", func() error { return cancel(db) })
 	run("reconnect", func() error {
 		for n := 0; n < 10; n++ {
