@@ -26,6 +26,7 @@ case $TARGET in
 redshift*) all='redshift_connector sqlalchemy-redshift awswrangler dbt-redshift redshift-jdbc42' ;;
 esac
 DRIVERS=${DRIVERS:-$all}
+chosen=${SCENARIOS:-}
 tls=${DRIVER_TLS:-verify-full}
 
 # ---- installing ------------------------------------------------------------------------------------
@@ -236,7 +237,7 @@ more() {
 }
 results=$installed/results/$TARGET
 mkdir -p "$installed/results"
-[ -n "${SCENARIOS:-}" ] || : >>"$results"
+[ -n "$chosen" ] || : >>"$results"
 
 passed=0 failed=0
 printf '%s (sslmode %s)\n' "$TARGET" "$tls"
@@ -248,7 +249,7 @@ for driver in $DRIVERS; do
     fi
     drive "$driver" >"$kit_dir/said" 2>"$kit_dir/complained"
     status=$?
-    [ -n "${SCENARIOS:-}" ] || more "$driver" >>"$kit_dir/said"
+    [ -n "$chosen" ] || more "$driver" >>"$kit_dir/said"
     ok=$(grep -c '^ok ' "$kit_dir/said")
     bad=$(grep -c '^not ok ' "$kit_dir/said")
     [ "$status" = 0 ] || [ "$bad" -gt 0 ] || {
@@ -260,9 +261,9 @@ for driver in $DRIVERS; do
     printf '%s - %-20s %2d scenarios held, %d did not %s\n' "$word" "$driver" "$ok" "$bad" \
         "$(sed -n 's/^ok \([^ ]*\) # SKIP \(.*\)/(\1: \2)/p' "$kit_dir/said" | tr '\n' ' ')"
     [ "$bad" = 0 ] || grep '^not ok' "$kit_dir/said" | sed 's/^not ok/    not/'
-    [ -n "${SCENARIOS:-}" ] || {
+    [ -n "$chosen" ] || {
         sed -i "\\|^$driver\t|d" "$results"
-        grep -E '^(ok|not ok) ' "$kit_dir/said" | sed "s|^|$driver	|" >>"$results"
+        grep -E '^(ok|not ok) ' "$kit_dir/said" | sed "s|^|$driver\t|" >>"$results"
     }
     passed=$((passed + ok)) failed=$((failed + bad))
 done
