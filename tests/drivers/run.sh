@@ -231,7 +231,7 @@ more() {
     case $1 in awswrangler | dbt-redshift) ;; *) as refused refused "$1" PGUSER=$by ;; esac
     case $TARGET in sluice* | redshift) as md5 login "$1" PGUSER=md && as cleartext login "$1" PGUSER=cleo ;; esac
     said=$(as tls login "$1" PGSSLROOTCERT="$certs/other-ca.crt")
-    if [[ $said != ok* ]] && grep -Eqi 'certificate|x509|PKIX|issuer' <<<"$said"; then echo "ok tls"; else
+    if [[ $said != ok* ]] && grep -Eqi 'certificate|x509|PKIX|issuer|TLS handshake' <<<"$said"; then echo "ok tls"; else
         echo "not ok tls - a server of another CA: $said"
     fi
 }
