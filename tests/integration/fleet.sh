@@ -57,28 +57,28 @@ answers() { # WORD: how many of the rows in $said have it
 [ "$(console 0 'SHOW FLEET' | wc -l)" = 3 ] || not_ok 'SHOW FLEET names all three'
 ok 'SHOW FLEET names all three'
 said=$(console 0 'RELOAD ON ALL')
-[ "$(answers done)" = 3 ] || not_ok "RELOAD ON ALL: $said"
+[ "$(answers 'done')" = 3 ] || not_ok "RELOAD ON ALL: $said"
 all_have config_generation 2 || not_ok 'all have read their configuration again'
 ok 'RELOAD ON ALL: all have read their configuration again'
 said=$(console 1 'pause one on all;')
-[ "$(answers done)" = 3 ] || not_ok "PAUSE ON ALL: $said"
+[ "$(answers 'done')" = 3 ] || not_ok "PAUSE ON ALL: $said"
 paused() { [ "$(metric "$1" 'pool_paused')" = "$2" ]; }
 for n in 0 1 2; do paused "$n" 1 || not_ok 'all are paused'; done
 said=$(console 2 'RESUME one ON ALL')
-[ "$(answers done)" = 3 ] || not_ok "RESUME ON ALL: $said"
+[ "$(answers 'done')" = 3 ] || not_ok "RESUME ON ALL: $said"
 for n in 0 1 2; do paused "$n" 0 || not_ok 'all go on'; done
 ok 'PAUSE and RESUME ON ALL'
 start victim "$pg_bin/psql" -qXAt "host=127.0.0.1 port=${ports[2]} user=app dbname=x sslmode=disable" -c 'select pg_sleep(60)'
 client_of_2() { victim_id=$(console 2 'SHOW CLIENTS' | grep '|app|' | awk -F'|' '{ print $NF }') && [ -n "$victim_id" ]; }
 until_so client_of_2 || not_ok 'there is a client'
 said=$(console 0 "KILL_CLIENT $victim_id ON ALL")
-[ "$(answers done)-$(answers refused)" = 1-2 ] || not_ok "KILL_CLIENT ON ALL: one has it: $said"
+[ "$(answers 'done')-$(answers refused)" = 1-2 ] || not_ok "KILL_CLIENT ON ALL: one has it: $said"
 wait "$started" || true
 ok 'KILL_CLIENT ON ALL finds the one that has it'
 sed -i 's/"console": "operator"/"console": "viewer"/' "$kit_dir/proxy2/sluice.json"
 said=$(console 0 'RELOAD ON ALL')
 said=$(console 0 'RECONNECT ON ALL')
-[ "$(answers done)-$(answers refused)" = 2-1 ] || not_ok "each asks its own configuration who may: $said"
+[ "$(answers 'done')-$(answers refused)" = 2-1 ] || not_ok "each asks its own configuration who may: $said"
 ok 'each asks its own configuration who may'
 grep '"act":"RECONNECT' "$kit_dir/proxy2/audit.jsonl" | grep -q '"deny' || not_ok 'and records it'
 grep '"act":"RECONNECT' "$kit_dir/proxy1/audit.jsonl" | grep -q 'fleet:' || not_ok 'and where it came from'
