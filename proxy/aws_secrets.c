@@ -69,11 +69,13 @@ static void add_item(void *arg, const char *path, struct secret_ref *ref)
     struct item *items = realloc(s->items, (s->count + 1) * sizeof *items);
     char *copy = strdup(path);
     if (items) s->items = items;
-    if (items && copy)
-        s->items[s->count++] = (struct item){ copy, ref };
-    else
+    if (!items || !copy) {
         free(copy);
-    s->failed |= !items || !copy;
+        s->failed = true;
+        return;
+    }
+    s->items[s->count].path = copy;
+    s->items[s->count++].ref = ref;
 }
 
 /* The same reference further up the list, whose value is there by now. */

@@ -359,7 +359,8 @@ void judge_rest(struct session *s, const struct piece *p)
     /* Statements come whole: the rest of one that does not was not read. */
     const bool is_read =
         p->type == FRONTEND_QUERY || p->type == FRONTEND_PARSE || p->type == FRONTEND_FUNCTION_CALL;
-    s->judged = is_read ? (struct slice){ 0 } : p->bytes;
+    struct slice nothing = { 0 };
+    s->judged = is_read ? nothing : p->bytes;
 }
 
 /* ---- passes --------------------------------------------------------------------------------- */
@@ -378,7 +379,8 @@ struct pass judge_pass_judged(struct session *s, struct slice bytes)
     const struct slice judged = s->judged;
     const bool inside = bytes.at >= judged.at && bytes.len <= judged.len &&
                         (size_t)(bytes.at - judged.at) <= judged.len - bytes.len;
-    return inside ? (struct pass){ bytes } : no_pass(s);
+    struct pass pass = { bytes };
+    return inside ? pass : no_pass(s);
 }
 
 struct pass judge_pass_kept(struct session *s, struct slice bytes, uint64_t generation)

@@ -58,7 +58,9 @@ struct pass judge_pass_judged(struct session *s, struct slice bytes);
 /* Of an unrestricted session: anything. */
 static inline struct pass judge_pass_unread(const struct session *s, struct slice bytes)
 {
-    return s->restricted ? (struct pass){ { 0 } } : (struct pass){ bytes };
+    struct pass pass = { { 0 } };
+    if (!s->restricted) pass.bytes = bytes;
+    return pass;
 }
 
 /* For bytes of the message under way. */

@@ -179,10 +179,11 @@ static bool send_sync(struct session *s, struct upstream *out)
 static bool bring_all(struct session *s, const struct translation *t, struct upstream *out)
 {
     struct txn *txn = &s->server->txn;
-    bool open = txn->open_batch;
+    bool was_open = txn->open_batch;
     for (uint32_t i = 0; i < t->count; i++)
         if (!prepared_bring(s, out, t->refers[i].stmt, t->refers[i].generation)) return false;
-    return open || !txn->open_batch || send_sync(s, out);
+    /* cppcheck-suppress incorrectLogicOperator ; bringing one opens a batch */
+    return was_open || !txn->open_batch || send_sync(s, out);
 }
 
 /* `text` has its NUL behind it. */

@@ -246,12 +246,7 @@ static bool head_of(const struct route_keeper *k, const struct route_store *s,
     const struct cache_head *known[] = { &k->cache.head, &k->cache.refused };
     *head = (struct cache_head){ .generation = s->has_order ? s->active.generation : 0,
                                  .bytes = s->bytes };
-    if (!s->active.hash[0]) return false;
-    for (size_t i = 0; i < CACHE_HASH_BYTES; i++) {
-        unsigned byte = 0;
-        sscanf(s->active.hash + 2 * i, "%2x", &byte);
-        head->hash[i] = (uint8_t)byte;
-    }
+    if (!cache_hash_parse(head->hash, slice_str(s->active.hash))) return false;
     for (size_t i = 0; i < 2 && !head->bytes; i++)
         if (memcmp(known[i]->hash, head->hash, sizeof head->hash) == 0)
             head->bytes = known[i]->bytes;

@@ -131,17 +131,13 @@ static void on_document(void *owner, const struct redis_reply *reply, const stru
     struct err missing;
     err_set(&missing, ERR_CACHE_AWAY, "the document is not in Redis");
     if (reply && reply->type == REDIS_TEXT) route_store_set_document(&r->store, reply->text);
-    route_store_end(&r->store, err ? err : reply->type == REDIS_TEXT ? NULL : &missing);
+    route_store_end(&r->store, err ? err : reply && reply->type == REDIS_TEXT ? NULL : &missing);
 }
 
 static void add_document_key(struct buf *out, const struct redis_store *r, const char *hash)
 {
     struct cache_head head = { 0 };
-    for (size_t i = 0; i < CACHE_HASH_BYTES; i++) {
-        unsigned byte = 0;
-        sscanf(hash + 2 * i, "%2x", &byte);
-        head.hash[i] = (uint8_t)byte;
-    }
+    cache_hash_parse(head.hash, slice_str(hash));
     cache_key_document(out, scope_of(r), &head);
 }
 

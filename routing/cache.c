@@ -26,7 +26,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool read_hex(struct slice text, uint8_t out[CACHE_HASH_BYTES])
+bool cache_hash_parse(uint8_t out[CACHE_HASH_BYTES], struct slice text)
 {
     if (text.len != HEX_BYTES) return false;
     for (size_t i = 0; i < CACHE_HASH_BYTES; i++) {
@@ -148,7 +148,7 @@ static bool is_signed(struct slice fields, struct slice word, const struct cache
 {
     uint8_t given[CACHE_HASH_BYTES], ours[CACHE_HASH_BYTES];
     if (trust->key_count == 0) return slice_is(word, "-");
-    if (!read_hex(word, given)) return false;
+    if (!cache_hash_parse(given, word)) return false;
     bool found = false;
     for (uint32_t i = 0; i < trust->key_count; i++)
         found |= sign(fields, trust->scope, trust->keys[i], ours) &&
@@ -168,7 +168,7 @@ enum cache_verdict cache_head_read(struct cache_head *head, struct slice line,
         return CACHE_GARBAGE;
     if (format != FORMAT) return CACHE_LATER;
     if (!read_number(next_word(&rest), &h.generation) || !read_number(next_word(&rest), &h.bytes) ||
-        !read_hex(next_word(&rest), h.hash))
+        !cache_hash_parse(h.hash, next_word(&rest)))
         return CACHE_GARBAGE;
     struct slice fields = slice_of(line.at, (size_t)(rest.at - line.at));
     if (!is_signed(fields, rest, trust)) return CACHE_FORGED;

@@ -77,6 +77,9 @@ void cache_head_write(struct buf *out, const struct cache_head *head,
 enum cache_verdict cache_head_read(struct cache_head *head, struct slice line,
                                    const struct cache_trust *trust);
 
+/* A hash as 64 hexadecimal digits; false: it is none. */
+bool cache_hash_parse(uint8_t out[CACHE_HASH_BYTES], struct slice text);
+
 /* Whether the document is the one that a head names. */
 enum cache_verdict cache_document_check(const struct cache_head *head, struct slice document);
 

@@ -277,15 +277,17 @@ struct act {
     struct slice object;
 };
 
-static void add_act(struct buf *line, const struct act *act)
+static void add_act(struct buf *line, const void *what)
 {
+    const struct act *act = what;
     add_text(line, "decision", slice_str(decisions[act->decision]));
     add_text(line, "act", slice_str(act->name));
     add_text(line, "object", act->object);
 }
 
-static void add_statement(struct buf *line, const struct audit_statement *s)
+static void add_statement(struct buf *line, const void *what)
 {
+    const struct audit_statement *s = what;
     add_text(line, "id", slice_str(s->id));
     add_text(line, "decision", slice_str(decisions[s->decision]));
     add_text(line, "reason", slice_str(s->reason));
@@ -301,19 +303,16 @@ static void add_statement(struct buf *line, const struct audit_statement *s)
 }
 
 /* What both records have in common: the lock, the frame of the line, and what a failure means. */
-static bool record(struct audit *a, const struct audit_who *who,
-                   const struct audit_statement *statement, const struct act *act)
+static bool record(struct audit *a, const struct audit_who *who, const char *event,
+                   void (*add)(struct buf *line, const void *what), const void *what)
 {
     struct buf line = { 0 };
     pthread_mutex_lock(&a->lock);
     bool ok = a->sink == SINK_NONE;
     if (!ok && is_open(a)) {
-        begin_line(&line, a, act ? "act" : "statement");
+        begin_line(&line, a, event);
         add_who(&line, who);
-        if (act)
-            add_act(&line, act);
-        else
-            add_statement(&line, statement);
+        add(&line, what);
         end_line(&line, a);
         ok = put(a, &line);
     }
@@ -325,11 +324,11 @@ static bool record(struct audit *a, const struct audit_who *who,
 
 bool audit_statement(struct audit *a, const struct audit_statement *s)
 {
-    return record(a, &s->who, s, NULL);
+    return record(a, &s->who, "statement", add_statement, s);
 }
 
 bool audit_act(struct audit *a, const struct audit_who *who, enum audit_decision decision,
                const char *act, struct slice object)
 {
-    return record(a, who, NULL, &(struct act){ decision, act, object });
+    return record(a, who, "act", add_act, &(struct act){ decision, act, object });
 }
