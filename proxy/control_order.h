@@ -15,7 +15,13 @@
 struct shared;
 
 /* SHOW: what only control knows; it fills `rows`. FLEET: a command for all proxies; likewise. */
-enum control_order_kind { CONTROL_RELOAD, CONTROL_STOP, CONTROL_DRAIN, CONTROL_SHOW, CONTROL_FLEET };
+enum control_order_kind {
+    CONTROL_RELOAD,
+    CONTROL_STOP,
+    CONTROL_DRAIN,
+    CONTROL_SHOW,
+    CONTROL_FLEET
+};
 
 struct control_order {
     struct mail mail;

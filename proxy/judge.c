@@ -385,7 +385,8 @@ struct pass judge_pass_judged(struct session *s, struct slice bytes)
 
 struct pass judge_pass_kept(struct session *s, struct slice bytes, uint64_t generation)
 {
-    return generation == judge_generation(s) ? (struct pass){ bytes } : no_pass(s);
+    struct pass pass = { bytes };
+    return generation == judge_generation(s) ? pass : no_pass(s);
 }
 
 uint64_t judge_generation(struct session *s)

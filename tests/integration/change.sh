@@ -6,6 +6,7 @@
 # Under the first three no statement fails and no idle session is dropped. Under a restart no
 # connection is refused or lost in the queue, and no transaction that began is broken; a session that
 # is between transactions is told 57P01, and whatever else is told is a failure.
+# shellcheck disable=SC2154,SC2153 # ports are assigned by name (free_port), IDLE_PID by coproc
 set -euo pipefail
 # shellcheck source=tests/support/env.sh
 . "$(dirname "$0")/../support/env.sh"
@@ -85,7 +86,7 @@ idle_pid=$IDLE_PID
 kit_pids+=("$idle_pid")
 idle() {
     local line
-    printf '%s\n' "select 'still here'; " >&"${IDLE[1]}" 2>/dev/null || return 1
+    { printf '%s\n' "select 'still here'; " >&"${IDLE[1]}"; } 2>/dev/null || return 1
     read -r -t 10 line <&"${IDLE[0]}" || return 1
     [ "$line" = 'still here' ]
 }
@@ -123,7 +124,7 @@ for ((i = 1; i <= pauses; i++)); do
     sleep 0.1
 done
 ok "$pauses times PAUSE and RESUME"
-kill -0 "$bench" 2>/dev/null && kill -0 "$crosstalk" 2>/dev/null || not_ok 'the load ran on' "$(tail -3 "$kit_dir/bench.log" "$kit_dir/crosstalk.log")"
+{ kill -0 "$bench" && kill -0 "$crosstalk"; } 2>/dev/null || not_ok 'the load ran on' "$(tail -3 "$kit_dir/bench.log" "$kit_dir/crosstalk.log")"
 stop "$bench" INT
 stop "$crosstalk" TERM
 ! grep -q 'aborted\|error\|FATAL' "$kit_dir/bench.log" || not_ok 'pgbench: no statement failed' "$(cat "$kit_dir/bench.log")"

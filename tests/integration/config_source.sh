@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # config_source.sh: a configuration in Parameter Store and in S3: fetched, looked at again, refused
 # as a whole when it is bad, kept on disk; against moto. Skips where PyPI cannot be reached.
+# shellcheck disable=SC2154 # ports are assigned by name (free_port)
 set -euo pipefail
 # shellcheck source=tests/support/env.sh
 . "$(dirname "$0")/../support/env.sh"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # privilege.sh: started as root, it becomes the configuration's user for good, or does not start;
 # sockets handed by systemd; what it says to the service manager.
+# shellcheck disable=SC2154 # ports are assigned by name (free_port)
 set -euo pipefail
 # shellcheck source=tests/support/env.sh
 . "$(dirname "$0")/../support/env.sh"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # fleet_budget: what test and soak of shared connections have in common. Source it after routes.sh.
 #
 #   budget_begin LIMIT LEASE   three proxies that share LIMIT connections; a load that wants more
