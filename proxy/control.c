@@ -851,7 +851,10 @@ static void hide_memory(const struct config *config)
 {
     enum { HEAP_BYTES = 4 << 20, SMALLEST_BYTES = 32 };
     if (!config->core_dumps) prctl(PR_SET_DUMPABLE, 0);
+#ifndef __SANITIZE_ADDRESS__
+    /* ASan does not look into that heap: what only it points to would count as leaked. */
     CRYPTO_secure_malloc_init(HEAP_BYTES, SMALLEST_BYTES);
+#endif
 }
 
 int control_run(struct config *config, const struct control_start *start, struct log *log)
@@ -864,7 +867,7 @@ int control_run(struct config *config, const struct control_start *start, struct
     bool settled = c.shared && sockets_settle(&c.sockets, config, worker_count(config), log);
     if (settled) env_file_export_from(config->env_file);
     if (c.shared) c.shared->sockets = &c.sockets;
-    bool ready = settled && c.shared->audit && aws_secrets_load(config, &problems);
+    bool ready = settled && c.shared && c.shared->audit && aws_secrets_load(config, &problems);
     if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);
     struct route_force *routes = c.realm ? route_force_load(config, NULL, &problems) : NULL;
     struct route_force *shadow = routes ? route_force_load_shadow(config, &problems) : NULL;
@@ -872,7 +875,7 @@ int control_run(struct config *config, const struct control_start *start, struct
     config_unref(config);
     problems_fini(&problems);
     int status = 1;
-    if (shadow) {
+    if (c.shared && shadow) {
         route_stats_init(&c.shared->route_stats, c.shared->seed, worker_count(c.realm->config));
         traffic_init(&c.traffic, log);
         traffic_open(&c.traffic, &c.realm->config->routes);

@@ -22,9 +22,9 @@ static struct slice text_of(struct session *s, const struct piece *p)
 {
     struct slice rest = piece_body(p);
     if (p->type == FRONTEND_QUERY) return take_string(&rest);
-    struct slice name = take_string(&rest); /* of the portal or of the statement */
+    take_string(&rest); /* the name of the portal or of the statement */
     if (p->type == FRONTEND_PARSE) return take_string(&rest);
-    name = take_string(&rest);
+    struct slice name = take_string(&rest);
     const struct stmt_entry *entry = s->book ? stmt_book_find(s->book, name) : NULL;
     return entry && entry->stmt ? entry->stmt->text : (struct slice){ 0 };
 }

@@ -11,9 +11,18 @@ passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-for program in "$@"; do
-    CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=10 "$limit" "$program" >"$log" 2>&1 </dev/null
+run_one() { # PROGRAM: its output in $log, its status in $status
+    CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=10 "$limit" "$1" >"$log" 2>&1 </dev/null
     status=$?
+}
+
+for program in "$@"; do
+    run_one "$program"
+    if [ -n "${TEST_AGAIN:-}" ] && { [ "$status" != 0 ] || grep -E '^not ok ' "$log" | grep -Evq '# ?SKIP'; }; then
+        echo "shaky: ${program#"$PWD"/} failed and is run once more:"
+        grep -E -A3 '^not ok |ERROR' "$log" | head -20 | sed 's/^/    /'
+        run_one "$program"
+    fi
     # (cmocka 1.1.5 calls a skipped test `not ok N # SKIP name`.)
     skip=$(grep -Ec '^(not )?ok .*# ?SKIP' "$log")
     ok=$(grep -E '^ok ' "$log" | grep -Evc '# ?SKIP')

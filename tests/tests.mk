@@ -83,7 +83,7 @@ analysis: $(patsubst %.c,$(BUILD)/lint/%.ok,$(ANALYSED))
 $(BUILD)/lint/%.ok: %.c .clang-tidy
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- -std=gnu17 -I. -DSLUICE_VERSION='""' 2>/dev/null
+	$(Q)clang-tidy --quiet $< -- -std=gnu17 -D_GNU_SOURCE= -I. -DSLUICE_VERSION='""' 2>/dev/null
 	$(Q)$(CC) -std=gnu17 -I. -DSLUICE_VERSION='""' -MM -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
 
 # ---- fuzzing: tests/fuzz/fuzz_X.c, each with the whole product built for libFuzzer ------------------

@@ -95,7 +95,7 @@ write_config() { # CLUSTER-IDENTIFIER
   "roles": { "all": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ] } },
   "access": [ { "from": ["127.0.0.1"], "users": ["*"] } ],
   "pool": { "wait_timeout": "10s" },
-  "limits": { "failed_logins": 100 },
+  "limits": { "failed_logins": 0 },
   "log": { "level": "debug" } }
 JSON
 }

@@ -74,12 +74,13 @@ static void unfinished_logins_are_limited(void **state)
     struct proxy p = start(w, "\"logins_in_progress\": 3");
     struct raw *silent[3];
     for (int i = 0; i < 3; i++) silent[i] = raw_open(p.port, NULL);
-    kit_sleep_ms(100);
+    kit_sleep_ms(500);
     struct raw *r = raw_open(p.port, NULL);
     assert_int_equal(raw_byte(r), RAW_END);
     raw_close(r);
     raw_close(silent[0]);
-    kit_sleep_ms(100);
+    for (int i = 0; i < 100 && strcmp(login(&p, "postgres", "none"), "00000"); i++)
+        kit_sleep_ms(50);
     /* Who is in holds no place: many sessions, one after the other and at once. */
     PGconn *all[6];
     for (int i = 0; i < 6; i++) {

@@ -613,7 +613,7 @@ static void lengths_inside_scram_are_checked_CVE_2026_6664(void **state)
         raw_close(r);
     }
     /* The messages' own lengths. */
-    static const uint32_t lengths[] = { 0, 3, 0xffffffff, 0x80000000, 0x7fffffff, 20000 };
+    static const uint32_t lengths[] = { 0, 3, 0xffffffff, 0x80000000, 0x7fffffff, 2000000 };
     for (size_t at = 0; at < sizeof lengths / sizeof *lengths; at++) {
         struct raw *r = raw_open(w->proxy.port, "127.0.2.30");
         raw_startup(r, RAW_PROTOCOL_3_0, (const char *[]){ "user", "ana", NULL });

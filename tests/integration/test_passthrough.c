@@ -57,7 +57,7 @@ static const char config[] =
     "  \"access\": [ { \"from\": [\"127.0.0.0/8\"], \"users\": [\"*\"] } ],\n"
     "  \"routes\": { \"source\": \"file:%s\" },\n"
     "  \"pool\": { \"mode\": \"transaction\", \"size\": 4, \"wait_timeout\": \"5s\" },\n"
-    "  \"limits\": { \"failed_logins\": 1000 },\n"
+    "  \"limits\": { \"failed_logins\": 0 },\n"
     "  \"log\": { \"level\": \"debug\", \"per_second\": 0 } }\n";
 
 static bool fake_start(struct world *w)

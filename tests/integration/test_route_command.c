@@ -149,7 +149,7 @@ static void differences_are_told(void **state)
 static void wrong_usage(void **state)
 {
     (void)state;
-    expect("route", 2, "explain or diff?");
+    expect("route", 2, "explain, diff, publish, activate, rollback or history?");
     expect("route explian", 2, "unknown: \"explian\"");
     expect("route explain --config sluice.json --database dev", 2, "--user USER is missing");
     expect(ANA "--client nowhere", 2, "--client is an IP address");
