@@ -28,8 +28,8 @@ static bool no_memory(struct making *m)
 
 /* ---- TLS ------------------------------------------------------------------------------------ */
 
-/* A key that is not a file is read here, so that tls_context gets its text. */
-static bool key_source(struct making *m, const struct secret_ref *ref, struct tls_source *source,
+/* A key or certificate that is not a file is read here, so that tls_context gets its text. */
+static bool pem_source(struct making *m, const struct secret_ref *ref, struct tls_source *source,
                        struct buf *pem)
 {
     struct err err;
@@ -77,9 +77,9 @@ static bool keeps_listeners(struct making *m)
 static bool make_server_tls(struct making *m, const struct config_listen_tls *tls, const char *alpn,
                             const struct tls_context *previous, struct tls_context **out)
 {
-    struct buf pem = { 0 };
+    struct buf pem = { 0 }, chain = { 0 };
     struct err err;
-    if (!tls->certificate || tls->mode == CONFIG_TLS_DISABLE) return true;
+    if (!config_has_certificate(tls) || tls->mode == CONFIG_TLS_DISABLE) return true;
     struct tls_server_options options = {
         .certificate = { .name = tls->certificate },
         .client_ca = { .name = tls->client_ca },
@@ -87,11 +87,13 @@ static bool make_server_tls(struct making *m, const struct config_listen_tls *tl
         .ciphers = tls->ciphers,
         .alpn = alpn,
     };
-    if (key_source(m, &tls->key, &options.key, &pem)) {
+    if (pem_source(m, &tls->key, &options.key, &pem) &&
+        pem_source(m, &tls->certificate_secret, &options.certificate, &chain)) {
         *out = tls_context_server(&options, previous, &err);
         if (!*out) problem_error(m->problems, tls->line, "%s", err.message);
     }
     buf_wipe(&pem);
+    buf_wipe(&chain);
     return *out != NULL;
 }
 
@@ -135,7 +137,7 @@ static bool make_cluster_tls(struct making *m, struct realm_cluster *c)
         .peer = peer,
         .ca_setting = setting,
     };
-    if (key_source(m, &tls->key, &options.key, &pem)) {
+    if (pem_source(m, &tls->key, &options.key, &pem)) {
         c->tls = tls_context_client(&options, &err);
         if (!c->tls) problem_error(m->problems, c->config->line, "%s", err.message);
     }
@@ -435,7 +437,7 @@ static bool make_all(struct making *m)
     if (!m->realm->listens || !m->realm->clusters || !m->realm->roles) return no_memory(m);
     bool ok = true;
     for (size_t i = 0; i < config->n_listen; i++) {
-        ok &= make_listen(m, i) || !config->listen[i].tls.certificate;
+        ok &= make_listen(m, i) || !config_has_certificate(&config->listen[i].tls);
         ok &= make_fronts(m, i);
     }
     ok &= keeps_listeners(m);

@@ -43,13 +43,18 @@ static void inherit(struct config_loaded *loaded)
     }
 }
 
+bool config_has_certificate(const struct config_listen_tls *tls)
+{
+    return tls->certificate || tls->certificate_secret.kind != SECRET_ABSENT;
+}
+
 /* A listener with a certificate wants TLS, unless it says otherwise. */
 static void choose_tls_mode(struct config_listen_tls *tls, const struct json_doc *doc)
 {
     const struct json_value *object = tls->line ? json_at(doc, tls->node) : NULL;
     const struct json_value *mode = object ? json_member(object, slice_str("mode")) : NULL;
     bool is_said = mode && json_type(mode) != JSON_NULL;
-    if (!is_said && tls->certificate) tls->mode = CONFIG_TLS_REQUIRE;
+    if (!is_said && config_has_certificate(tls)) tls->mode = CONFIG_TLS_REQUIRE;
 }
 
 static struct config_loaded *read_document(struct slice text, const struct json_doc *doc,

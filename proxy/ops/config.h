@@ -137,6 +137,9 @@ const struct config_cluster *config_cluster(const struct config *config, struct 
 const struct config_user *config_user(const struct config *config, struct slice name);
 const struct config_role *config_role(const struct config *config, struct slice name);
 
+/* As a file, or by reference. */
+bool config_has_certificate(const struct config_listen_tls *tls);
+
 /* The database user of a user's sessions when no route says otherwise. */
 const char *config_db_user(const struct config_user *user);
 

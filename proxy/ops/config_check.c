@@ -83,15 +83,22 @@ static void check_secret(const struct check *c, const struct secret_ref *ref, co
         warning(c, ref->line, "%s: everybody may read %s", key, ref->text);
 }
 
-/* A private key, which TLS needs at once. */
+/* What TLS needs at once. */
+static bool check_pem(const struct check *c, const struct secret_ref *ref, const char *key)
+{
+    if (ref->kind == SECRET_VERIFIER) {
+        error(c, ref->line, "%s: a verifier is no private key or certificate", key);
+        return false;
+    }
+    if (!c->world->has_files || ref->kind != SECRET_FILE || access(ref->text, R_OK) == 0)
+        return true;
+    error(c, ref->line, "%s: cannot read %s: %s", key, ref->text, strerror(errno));
+    return false;
+}
+
 static void check_key(const struct check *c, const struct secret_ref *ref)
 {
-    if (ref->kind == SECRET_VERIFIER)
-        error(c, ref->line, "key: a verifier is no private key");
-    else if (c->world->has_files && ref->kind == SECRET_FILE && access(ref->text, R_OK) != 0)
-        error(c, ref->line, "key: cannot read %s: %s", ref->text, strerror(errno));
-    else
-        check_secret(c, ref, "key");
+    if (check_pem(c, ref, "key")) check_secret(c, ref, "key");
 }
 
 /* ---- addresses -------------------------------------------------------------------------------*/
@@ -136,21 +143,25 @@ static bool parse_network(const char *text, unsigned *prefix, unsigned *width)
 static void check_listen_tls(const struct check *c, const struct config_listen_tls *tls)
 {
     if (!tls->line) return;
-    bool has_key = tls->key.kind != SECRET_ABSENT;
-    if (tls->certificate && !has_key)
-        error(c, line_of(c, tls, "certificate"), "tls: a certificate needs its key");
-    if (!tls->certificate && has_key)
+    bool has_key = tls->key.kind != SECRET_ABSENT, has_certificate = config_has_certificate(tls);
+    if (has_certificate && !has_key)
+        error(c, line_of(c, tls, tls->certificate ? "certificate" : "certificate_secret"),
+              "tls: a certificate needs its key");
+    if (tls->certificate && tls->certificate_secret.kind != SECRET_ABSENT)
+        error(c, tls->certificate_secret.line, "tls: there is a certificate already");
+    if (!has_certificate && has_key)
         error(c, line_of(c, tls, "key"), "tls: a key needs its certificate");
-    if (tls->mode != CONFIG_TLS_DISABLE && !tls->certificate)
+    if (tls->mode != CONFIG_TLS_DISABLE && !has_certificate)
         error(c, line_of(c, tls, "mode"), "tls.mode \"%s\" needs a certificate and a key",
               config_word_tls_mode(tls->mode));
     if (tls->mode >= CONFIG_TLS_VERIFY_CA && !tls->client_ca)
         error(c, line_of(c, tls, "mode"), "tls.mode \"%s\" needs a client_ca",
               config_word_tls_mode(tls->mode));
-    if (tls->mode == CONFIG_TLS_DISABLE && tls->certificate)
+    if (tls->mode == CONFIG_TLS_DISABLE && has_certificate)
         warning(c, line_of(c, tls, "mode"), "tls.mode \"disable\": the certificate is never used");
     check_file(c, tls, "certificate", tls->certificate);
     check_file(c, tls, "client_ca", tls->client_ca);
+    check_pem(c, &tls->certificate_secret, "certificate_secret");
     check_key(c, &tls->key);
 }
 

@@ -96,6 +96,37 @@ for source in ssm:/sluice/config s3://our.configs/prod/sluice-1.json; do
     stop "$sluice"
 done
 
+# ---- a certificate and its key by reference: nothing on disk ----------------------------------------------------
+certificate() { # a new one, into Secrets Manager
+    rm -rf "$kit_dir/certs"
+    "$support/certs.sh" "$kit_dir/certs"
+    "$venv/bin/python" - "$kit_dir/certs" <<'PY'
+import boto3, json, pathlib, sys
+sm, at = boto3.client("secretsmanager"), pathlib.Path(sys.argv[1])
+text = json.dumps({"certificate": (at / "server.crt").read_text(), "key": (at / "server.key").read_text()})
+try:
+    sm.create_secret(Name="sluice-tls", SecretString=text)
+except sm.exceptions.ResourceExistsException:
+    sm.put_secret_value(SecretId="sluice-tls", SecretString=text)
+PY
+}
+verified() {
+    "$pg_bin/psql" -qXAt -c 'show version' "host=localhost hostaddr=127.0.0.1 port=$port dbname=sluice user=u sslmode=verify-full sslrootcert=$kit_dir/certs/ca.crt" 2>&1 || true
+}
+certificate
+config 7 | sed 's|"listen": .*|"listen": [ { "address": "127.0.0.1:'"$port"'", "tls": { "certificate_secret": "secretsmanager:sluice-tls#certificate", "key": "secretsmanager:sluice-tls#key" } } ],|' | store
+start_sluice ssm:/sluice/config
+wants 'TLS that verifies, by a certificate from Secrets Manager' Sluice "$(verified)"
+certificate
+wants 'another one is not yet believed' 'certificate verify failed' "$(verified)"
+kill -HUP "$sluice"
+until_logged config.reloaded 1
+wants 'until the reload' Sluice "$(verified)"
+stop "$sluice"
+config 10 | store
+start_sluice ssm:/sluice/config
+stop "$sluice"
+
 # ---- signatures and permissions count ------------------------------------------------------------------------
 keys=$("$venv/bin/python" -c '
 import boto3, json
