@@ -192,8 +192,8 @@ void carry_settle_error(struct session *s, struct slice body)
 {
     struct slice text = backend_field(body, 'M');
     s->settle_failed = true;
-    log_event(s->client.env->log, LOG_WARNING, "session.setting_refused",
-              LOG_U64("conn", s->client.id), LOG_STR("why", text), LOG_END);
+    log_event(s->client.env->log, EVENT_session_setting_refused, LOG_U64("conn", s->client.id),
+              LOG_STR("why", text), LOG_END);
     /* A startup parameter must not keep a client out: without the one at fault, or without any but
      * its role's search_path, which must hold. */
     struct settings *least = least_of(s);

@@ -174,7 +174,7 @@ static void do_hang_up(struct client *c, void *arg)
 void client_refuse(struct client *c, const struct err *err)
 {
     char from[ADDRESS_TEXT_MAX];
-    log_event(c->env->log, LOG_INFO, "client.refused", LOG_U64("conn", c->id),
+    log_event(c->env->log, EVENT_client_refused, LOG_U64("conn", c->id),
               LOG_TEXT("from", address_text(&c->address, from)),
               LOG_TEXT("state", client_state_name(c->state)),
               LOG_TEXT("sqlstate", err_sqlstate(err->code)), LOG_TEXT("why", err->message),
@@ -190,10 +190,10 @@ void client_violation(struct client *c, const char *what)
     client_refuse(c, &err);
 }
 
-static void drop(struct client *c, const char *event, const char *why)
+static void drop(struct client *c, enum event event, const char *why)
 {
     char from[ADDRESS_TEXT_MAX];
-    log_event(c->env->log, LOG_INFO, event, LOG_U64("conn", c->id),
+    log_event(c->env->log, event, LOG_U64("conn", c->id),
               LOG_TEXT("from", address_text(&c->address, from)), LOG_TEXT("why", why), LOG_END);
     client_step(c, CLIENT_ON_GONE, NULL);
 }
@@ -202,7 +202,7 @@ static void drop(struct client *c, const char *event, const char *why)
 static void drop_silently(struct client *c, const char *why)
 {
     metrics_add(&c->env->metrics, METRIC_protocol_violations, 1);
-    drop(c, "client.dropped", why);
+    drop(c, EVENT_client_dropped, why);
 }
 
 /* ---- behind a load balancer ----------------------------------------------------------------- */
@@ -217,7 +217,7 @@ static bool take_header(struct client *c, struct slice *in)
         return false;
     case FRONTED_SHUT:
         metrics_add(&c->env->metrics, METRIC_clients_turned_away, 1);
-        drop(c, "client.turned_away", "no access rule");
+        drop(c, EVENT_client_turned_away, "no access rule");
         return false;
     case FRONTED_DONE: client_step(c, CLIENT_ON_HEADER, NULL); return true;
     }
@@ -500,7 +500,7 @@ static void on_derived(struct offload *o)
 
 static void token_refused(struct client *c, const struct iam_refusal *refusal)
 {
-    log_event(c->env->log, LOG_INFO, "client.token_refused", LOG_U64("conn", c->id),
+    log_event(c->env->log, EVENT_client_token_refused, LOG_U64("conn", c->id),
               LOG_TEXT("why", refusal->reason), LOG_END);
     if (refusal->client.code == ERR_LOGIN_UNAVAILABLE) {
         client_refuse(c, &refusal->client);
@@ -536,7 +536,7 @@ static void on_identified(void *owner, enum iam_verdict verdict, const struct ia
         return;
     }
     bool is_user = take_identity(c, who);
-    log_event(c->env->log, LOG_INFO, is_user ? "client.identified" : "client.not_the_user",
+    log_event(c->env->log, is_user ? EVENT_client_identified : EVENT_client_not_the_user,
               LOG_U64("conn", c->id), LOG_TEXT("arn", who->arn), LOG_TEXT("session", who->session),
               who->function[0] ? LOG_TEXT("function", who->function) : LOG_END, LOG_END);
     if (is_user)
@@ -761,7 +761,7 @@ static void on_end(struct stream *s, enum stream_end end, const struct err *err)
     bool may_listen = end == STREAM_EOF && !stream_is_tls(s) && c->state < CLIENT_LEAVING;
     if (may_listen && c->state >= CLIENT_READY && c->events->on_half_closed(c)) return;
     if (c->state < CLIENT_LEAVING)
-        log_event(c->env->log, LOG_DEBUG, "client.gone", LOG_U64("conn", c->id),
+        log_event(c->env->log, EVENT_client_gone, LOG_U64("conn", c->id),
                   LOG_TEXT("state", client_state_name(c->state)),
                   LOG_TEXT("why", err ? err->message : "closed by the client"), LOG_END);
     client_step(c, CLIENT_ON_GONE, NULL);

@@ -125,7 +125,7 @@ void console_open(struct session *s)
         return;
     }
     say_welcome(s);
-    log_event(client->env->log, LOG_INFO, "client.login", LOG_U64("conn", client->id),
+    log_event(client->env->log, EVENT_client_login, LOG_U64("conn", client->id),
               LOG_TEXT("from", address_text(&client->address, from)),
               LOG_STR("user", client->user->name), LOG_TEXT("pool", "console"), LOG_END);
     client_login_done(client);
@@ -351,7 +351,7 @@ static void run(struct console *c)
     struct buf out = { 0 };
     if (!is_allowed(c)) return;
     if (way->fill) {
-        way->fill(c->session->client.env->realm, &r);
+        way->fill(c->session->client.env->realm, c->session->client.env->log, &r);
         answer_rows(c, &r);
     } else if (c->call.on_all) {
         ask_control(c, CONTROL_FLEET);

@@ -1,5 +1,6 @@
 #include "proxy/console_act.h"
 
+#include "protocol/sql_lex.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
 
@@ -94,4 +95,30 @@ void console_visit_kill(struct worker *w, struct survey_part *part)
     part->number++;
     err_set(&err, ERR_TERMINATED, "");
     client_refuse(c, &err);
+}
+
+/* ---- SET log_level -------------------------------------------------------------------------- */
+
+/* The level in "= debug", "TO 'debug'" or "debug". */
+static struct slice level_in(struct slice words)
+{
+    struct sql_lex lex;
+    sql_lex_init(&lex, words);
+    if (lex.token.kind == '=' || lex.token.word == SQL_WORD_TO) sql_lex_next(&lex);
+    struct slice level = slice_of(words.at + lex.token.at, lex.token.len);
+    if (lex.token.kind != SQL_STRING || level.len < 2) return level;
+    return slice_of(level.at + 1, level.len - 2);
+}
+
+/* The log is everybody's: the first worker that comes here has changed it, and tells. */
+void console_visit_log_level(struct worker *w, struct survey_part *part)
+{
+    struct log *log = w->env.log;
+    enum log_level level;
+    if (!log_level_named(level_in(slice_str(part->survey->text)), &level)) return;
+    part->number++;
+    enum log_level was = log_set_level(log, level);
+    if (was != level)
+        log_event(log, EVENT_log_level, LOG_TEXT("was", log_level_name(was)),
+                  LOG_TEXT("is", log_level_name(level)), LOG_END);
 }

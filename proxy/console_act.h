@@ -2,7 +2,8 @@
  *
  * Visits, as console_show's, but they change things: part->survey->text is the
  * command's argument ("": all databases), part->number says how many are still to be
- * waited for (PAUSE), or were found (CANCEL, KILL_CLIENT). Thread: the visited worker's.
+ * waited for (PAUSE), or were found (CANCEL, KILL_CLIENT), or understood it (SET log_level).
+ * Thread: the visited worker's.
  */
 #ifndef SLUICE_PROXY_CONSOLE_ACT_H
 #define SLUICE_PROXY_CONSOLE_ACT_H
@@ -16,5 +17,7 @@ void console_visit_reconnect(struct worker *w, struct survey_part *part);
 /* The client whose id is part->survey->number: what it asks is cancelled, or it is sent away. */
 void console_visit_cancel(struct worker *w, struct survey_part *part);
 void console_visit_kill(struct worker *w, struct survey_part *part);
+/* The text is what follows SET log_level. */
+void console_visit_log_level(struct worker *w, struct survey_part *part);
 
 #endif

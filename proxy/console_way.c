@@ -8,21 +8,24 @@
 
 /* ---- answered from the configuration --------------------------------------------------------- */
 
-static void fill_version(const struct realm *realm, struct rows *r)
+static void fill_version(const struct realm *realm, const struct log *log, struct rows *r)
 {
     (void)realm;
+    (void)log;
     rows_text(r, slice_str("Sluice " SLUICE_VERSION));
 }
 
-static void fill_select(const struct realm *realm, struct rows *r)
+static void fill_select(const struct realm *realm, const struct log *log, struct rows *r)
 {
     (void)realm;
+    (void)log;
     rows_number(r, 1);
 }
 
-static void fill_help(const struct realm *realm, struct rows *r)
+static void fill_help(const struct realm *realm, const struct log *log, struct rows *r)
 {
     (void)realm;
+    (void)log;
     for (size_t i = 0; i < ADMIN_COUNT; i++) {
         const struct admin_command *command = &admin_commands[i];
         if (command->argument == ADMIN_ANY) continue;
@@ -32,14 +35,16 @@ static void fill_help(const struct realm *realm, struct rows *r)
     }
 }
 
-static void fill_config(const struct realm *realm, struct rows *r)
+static void fill_config(const struct realm *realm, const struct log *log, struct rows *r)
 {
     struct config_settings settings = { 0 };
     config_settings_init(&settings, realm->config);
     for (size_t i = 0; i < settings.count; i++) {
         const struct config_setting *s = &settings.items[i];
         rows_text(r, slice_str(s->path));
-        rows_text(r, slice_str(s->value));
+        /* SET may have changed it since. */
+        rows_text(r, slice_str(strcmp(s->path, "log.level") == 0 ? log_level_name(log_level_of(log))
+                                                                 : s->value));
         rows_text(r, slice_str(s->default_value));
         rows_text(r, slice_str(s->is_live ? "yes" : "no"));
     }
@@ -78,6 +83,7 @@ const struct console_way console_ways[ADMIN_COUNT] = {
     [ADMIN_PAUSE] = { .visit = console_visit_pause },
     [ADMIN_RESUME] = { .visit = console_visit_resume },
     [ADMIN_RECONNECT] = { .visit = console_visit_reconnect },
+    [ADMIN_SET_LOG_LEVEL] = { .visit = console_visit_log_level },
     [ADMIN_CANCEL] = { .visit = console_visit_cancel },
     [ADMIN_KILL_CLIENT] = { .visit = console_visit_kill },
     [ADMIN_RELOAD] = { .for_control = true, .order = CONTROL_RELOAD },
@@ -94,8 +100,8 @@ static bool record_act(struct log *log, struct audit *audit, const struct audit_
     char act[64];
     if (call->command->level <= CONSOLE_VIEWER) return true;
     snprintf(act, sizeof act, "%s%s", call->command->words, call->on_all ? " ON ALL" : "");
-    log_event(log, LOG_WARNING, "admin.act", LOG_U64("conn", who->conn),
-              LOG_TEXT("from", who->from), LOG_STR("user", who->user), LOG_TEXT("command", act),
+    log_event(log, EVENT_admin_act, LOG_U64("conn", who->conn), LOG_TEXT("from", who->from),
+              LOG_STR("user", who->user), LOG_TEXT("command", act),
               LOG_TEXT("argument", call->argument), LOG_BOOL("allowed", allowed), LOG_END);
     return audit_act(audit, who, allowed ? AUDIT_ALLOW : AUDIT_DENY, act,
                      slice_str(call->argument));
@@ -131,10 +137,14 @@ bool console_found(const struct admin_call *call, const struct survey *s, struct
 {
     enum admin_id id = call->command->id;
     bool of_client = id == ADMIN_KILL_CLIENT || id == ADMIN_CANCEL;
-    if ((!of_client && id != ADMIN_EXPLAIN_DECISION) || survey_sum(s)) return true;
+    bool is_sought = of_client || id == ADMIN_EXPLAIN_DECISION || id == ADMIN_SET_LOG_LEVEL;
+    if (!is_sought || survey_sum(s)) return true;
     if (of_client) {
         err_set(err, ERR_INVALID_VALUE, "there is no client %s", call->argument);
         err_hint(err, "ids are in the last column of SHOW CLIENTS");
+    } else if (id == ADMIN_SET_LOG_LEVEL) {
+        err_set(err, ERR_INVALID_VALUE, "log_level: no such level");
+        err_hint(err, "SET log_level = debug, info, warning or error");
     } else {
         err_set(err, ERR_INVALID_VALUE, "decision \"%s\" is not known here", call->argument);
         err_hint(err, "SHOW DENIED lists the last ones; older ones are in the audit record");

@@ -17,7 +17,7 @@
 #include "proxy/realm.h"
 
 struct console_way {
-    void (*fill)(const struct realm *realm, struct rows *r);
+    void (*fill)(const struct realm *realm, const struct log *log, struct rows *r);
     console_visit *visit;
     bool for_control;
     enum control_order_kind order;

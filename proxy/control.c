@@ -87,7 +87,7 @@ struct control {
 static void log_problems(struct control *c, const struct problems *problems, const char *path)
 {
     for (size_t i = 0; i < problems->count; i++)
-        log_event(c->log, problems->items[i].is_error ? LOG_ERROR : LOG_WARNING, "config.problem",
+        log_event(c->log, problems->items[i].is_error ? EVENT_config_problem : EVENT_config_warning,
                   LOG_TEXT("file", path), LOG_U64("line", problems->items[i].line),
                   LOG_TEXT("text", problems->items[i].text), LOG_END);
 }
@@ -100,7 +100,7 @@ static void log_restarts_needed(struct control *c, const struct config *before,
     for (size_t i = 0; i < changes.count; i++) {
         const struct config_change *change = &changes.items[i];
         if (config_change_needs_restart(change))
-            log_event(c->log, LOG_WARNING, "config.needs_restart",
+            log_event(c->log, EVENT_config_needs_restart,
                       LOG_TEXT("directive", (change->after ? change->after : change->before)->path),
                       LOG_END);
     }
@@ -120,7 +120,7 @@ static void warn_of_the_world(struct control *c)
     const struct config *config = c->realm->config;
     for (size_t i = 0; i < config->n_access; i++)
         if (config->access[i].unsafe)
-            log_event(c->log, LOG_WARNING, "access.unsafe", LOG_U64("line", config->access[i].line),
+            log_event(c->log, EVENT_access_unsafe, LOG_U64("line", config->access[i].line),
                       LOG_TEXT("why", "this access rule lets the whole world knock"), LOG_END);
 }
 
@@ -169,7 +169,7 @@ bool control_take_routes(void *control, struct route_force *f)
     }
     take_routes(c, f);
     mail_routes(c);
-    log_event(c->log, LOG_INFO, "routes.in_force",
+    log_event(c->log, EVENT_routes_in_force,
               LOG_U64("version", f->table ? route_table_version(f->table) : 0),
               LOG_U64("rules", f->table ? route_table_count(f->table) : 0), LOG_END);
     return true;
@@ -234,7 +234,7 @@ static void save_config(struct control *c)
     struct err err;
     if (!c->source || !path) return;
     if (!file_replace(path, config_text(c->realm->config), 0600, &err))
-        log_event(c->log, LOG_WARNING, "config.not_saved", LOG_TEXT("file", path),
+        log_event(c->log, EVENT_config_not_saved, LOG_TEXT("file", path),
                   LOG_TEXT("why", err.message), LOG_END);
 }
 
@@ -265,7 +265,7 @@ static void put_in_force(struct control *c, struct realm *realm, struct route_fo
     route_keeper_reload(c->keeper);
     fleet_reload(c->shared->fleet);
     warn_of_the_world(c);
-    log_event(c->log, LOG_INFO, "config.reloaded", LOG_TEXT("file", realm->config->name),
+    log_event(c->log, EVENT_config_reloaded, LOG_TEXT("file", realm->config->name),
               LOG_U64("generation", realm->generation), LOG_TEXT("version", c->reload->version),
               LOG_END);
     save_config(c);
@@ -274,12 +274,11 @@ static void put_in_force(struct control *c, struct realm *realm, struct route_fo
 static void not_reloaded(struct control *c, const struct reload *r)
 {
     if (r->secrets_only) {
-        log_event(c->log, LOG_WARNING, "secrets.not_refreshed",
-                  LOG_TEXT("why", first_error(&r->problems)),
+        log_event(c->log, EVENT_secrets_not_refreshed, LOG_TEXT("why", first_error(&r->problems)),
                   LOG_TEXT("hint", "the ones before stay in use"), LOG_END);
         return;
     }
-    log_event(c->log, LOG_ERROR, "config.not_reloaded",
+    log_event(c->log, EVENT_config_not_reloaded,
               LOG_TEXT("why", "see the problems above; the old configuration stays"), LOG_END);
     /* The audit file may have been moved away, whatever is wrong with the configuration. */
     audit_open(c->shared->audit, &c->realm->config->audit);
@@ -385,9 +384,8 @@ static void on_config_text(void *owner, struct slice text, const char *version,
     struct reload *r = c->reload;
     if (err) {
         metrics_add(&c->shared->metrics, METRIC_config_fetch_failures, 1);
-        log_event(c->log, LOG_WARNING, "config.not_fetched",
-                  LOG_TEXT("from", c->realm->config->name), LOG_TEXT("why", err->message),
-                  LOG_TEXT("hint", err->hint), LOG_END);
+        log_event(c->log, EVENT_config_not_fetched, LOG_TEXT("from", c->realm->config->name),
+                  LOG_TEXT("why", err->message), LOG_TEXT("hint", err->hint), LOG_END);
         problem_error(&r->problems, 0, "cannot fetch: %s", err->message);
     } else if (is_seen(c, text) && r->is_poll) {
         drop_poll(c);
@@ -456,7 +454,7 @@ static void stop_workers(struct control *c, bool now)
 static void on_deadline(uv_timer_t *timer)
 {
     struct control *c = timer->data;
-    log_event(c->log, LOG_WARNING, "drain.deadline", LOG_END);
+    log_event(c->log, EVENT_drain_deadline, LOG_END);
     stop_workers(c, true);
 }
 
@@ -472,7 +470,7 @@ static void on_next_gone(uv_process_t *process, int64_t status, int signal)
 {
     struct control *c = process->data;
     if (!c->draining)
-        log_event(c->log, LOG_ERROR, "takeover.failed", LOG_I64("pid", c->next_pid),
+        log_event(c->log, EVENT_takeover_failed, LOG_I64("pid", c->next_pid),
                   LOG_I64("status", status), LOG_I64("signal", signal),
                   LOG_TEXT("hint", "this process goes on"), LOG_END);
     c->next_pid = 0;
@@ -499,20 +497,20 @@ static void on_usr2(uv_signal_t *signal, int number)
     size_t n = all_sockets(c, fds);
     c->next.data = c;
     if (!sockets_hand_over(&c->loop, &c->next, fds, n, on_next_gone, &err)) {
-        log_event(c->log, LOG_ERROR, "takeover.failed", LOG_TEXT("why", err.message), LOG_END);
+        log_event(c->log, EVENT_takeover_failed, LOG_TEXT("why", err.message), LOG_END);
         if (c->next.loop) uv_close((uv_handle_t *)&c->next, NULL);
         return;
     }
     c->next_pid = c->next.pid;
-    log_event(c->log, LOG_INFO, "takeover.begun", LOG_I64("pid", c->next_pid),
-              LOG_U64("sockets", n), LOG_END);
+    log_event(c->log, EVENT_takeover_begun, LOG_I64("pid", c->next_pid), LOG_U64("sockets", n),
+              LOG_END);
 }
 
 /* The next binary listens where we do: what is asked there from now on is asked of it. */
 static void let_go(struct control *c)
 {
     if (!c->next_pid || c->draining) return;
-    log_event(c->log, LOG_INFO, "takeover.done", LOG_I64("pid", c->next_pid), LOG_END);
+    log_event(c->log, EVENT_takeover_done, LOG_I64("pid", c->next_pid), LOG_END);
     atomic_store(&c->shared->handed_over, true);
     notify_send("MAINPID=%lld", (long long)c->next_pid);
     http_admin_close(&c->admin);
@@ -534,7 +532,7 @@ static void announce(struct control *c)
     notify_send("READY=1");
     if (every_ms) uv_timer_start(&c->watchdog, on_watchdog, every_ms, every_ms);
     if (!c->sockets.takes_over) return;
-    log_event(c->log, LOG_INFO, "takeover.taken", LOG_I64("from", c->sockets.takes_over), LOG_END);
+    log_event(c->log, EVENT_takeover_taken, LOG_I64("from", c->sockets.takes_over), LOG_END);
     if (getppid() == c->sockets.takes_over) kill(c->sockets.takes_over, SIGTERM);
 }
 
@@ -546,7 +544,7 @@ static void stop(struct control *c, bool now)
     c->draining = true;
     atomic_store(&c->shared->draining, true);
     if (!atomic_load(&c->shared->handed_over)) notify_send("STOPPING=1");
-    log_event(c->log, LOG_INFO, now ? "stop" : "drain", LOG_END);
+    log_event(c->log, now ? EVENT_stop : EVENT_drain, LOG_END);
     stop_workers(c, now);
     if (!now) uv_timer_start(&c->deadline, on_deadline, drain_ms, 0);
 }
@@ -669,7 +667,7 @@ static bool open_source(struct control *c)
     c->source = config_origin_open(&c->loop, c->http, config->name, &err);
     is_seen(c, config_text(config));
     if (c->source) return true;
-    log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message), LOG_END);
+    log_event(c->log, EVENT_start_failed, LOG_TEXT("why", err.message), LOG_END);
     return false;
 }
 
@@ -707,7 +705,7 @@ static void raise_descriptor_limit(struct control *c)
     for (size_t i = 0; i < c->realm->config->n_clusters; i++)
         wanted += c->realm->config->clusters[i].max_connections;
     if (limit.rlim_cur < wanted)
-        log_event(c->log, LOG_WARNING, "limit.descriptors", LOG_U64("have", limit.rlim_cur),
+        log_event(c->log, EVENT_limit_descriptors, LOG_U64("have", limit.rlim_cur),
                   LOG_U64("wanted", wanted),
                   LOG_TEXT("hint", "raise LimitNOFILE, or lower limits.clients"), LOG_END);
 }
@@ -731,7 +729,7 @@ static bool start_workers(struct control *c)
         if (!w) return false;
         shared->workers[shared->n_workers++] = w;
         if (!worker_init(w, i, n, shared, c->realm, c->routes, c->shadow, c->log, &err)) {
-            log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
+            log_event(c->log, EVENT_start_failed, LOG_TEXT("why", err.message),
                       LOG_TEXT("hint", err.hint), LOG_END);
             return false;
         }
@@ -766,8 +764,8 @@ static bool start_http(struct control *c)
         .owner = c,
     };
     if (http_admin_open(&c->admin, &view, &c->loop, &err)) return true;
-    log_event(c->log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
-              LOG_TEXT("hint", err.hint), LOG_END);
+    log_event(c->log, EVENT_start_failed, LOG_TEXT("why", err.message), LOG_TEXT("hint", err.hint),
+              LOG_END);
     return false;
 }
 
@@ -785,7 +783,7 @@ static void join_workers(struct shared *shared)
 static void log_listening(struct control *c)
 {
     for (size_t i = 0; i < c->realm->config->n_listen; i++)
-        log_event(c->log, LOG_INFO, "listening",
+        log_event(c->log, EVENT_listening,
                   LOG_TEXT("address", c->realm->config->listen[i].address.text),
                   LOG_U64("workers", c->shared->n_workers), LOG_END);
 }
@@ -835,7 +833,7 @@ static int serve(struct control *c)
     creds_free(c->shared->creds);
     iam_door_free(c->shared->iam_door);
     uv_loop_close(&c->loop);
-    log_event(c->log, LOG_INFO, "stopped", LOG_END);
+    log_event(c->log, EVENT_stopped, LOG_END);
     return started ? 0 : 1;
 }
 

@@ -238,10 +238,10 @@ static void succeeded(struct entry *e, const struct redshift_login *from, int64_
     e->life_ms = login->expires_ms > now_ms ? login->expires_ms - now_ms : 0;
     /* 70 to 80 % of the life, so that many proxies do not ask at once. */
     e->refresh_ms = now_ms + e->life_ms / 10 * 7 + e->life_ms / 10 * (random_u32() % 1000) / 1000;
-    log_event(c->log, LOG_INFO, "credentials.fetched",
-              LOG_TEXT("cluster", e->cluster->config->name), LOG_TEXT("db_user", e->db_user),
-              LOG_TEXT("database", e->database), LOG_TEXT("login", login->user),
-              LOG_U64("seconds", (uint64_t)e->life_ms / 1000), LOG_END);
+    log_event(c->log, EVENT_credentials_fetched, LOG_TEXT("cluster", e->cluster->config->name),
+              LOG_TEXT("db_user", e->db_user), LOG_TEXT("database", e->database),
+              LOG_TEXT("login", login->user), LOG_U64("seconds", (uint64_t)e->life_ms / 1000),
+              LOG_END);
     answer_all(e, login, NULL);
     schedule(e, e->refresh_ms, now_ms);
 }
@@ -265,10 +265,10 @@ static void failed(struct entry *e, const struct err *why, bool for_good)
     if (e->why.code != ERR_WAREHOUSE_PAUSED)
         e->why.code = for_good ? ERR_SERVER_REJECTED : ERR_NO_CREDENTIALS;
     e->blocked_until_ms = now_ms + (for_good ? DENIED_MS : (int64_t)pause_ms(e->failures));
-    log_event(c->log, LOG_WARNING, "credentials.failed",
-              LOG_TEXT("cluster", e->cluster->config->name), LOG_TEXT("db_user", e->db_user),
-              LOG_TEXT("database", e->database), LOG_U64("failures", e->failures),
-              LOG_TEXT("why", e->why.message), LOG_TEXT("hint", e->why.hint), LOG_END);
+    log_event(c->log, EVENT_credentials_failed, LOG_TEXT("cluster", e->cluster->config->name),
+              LOG_TEXT("db_user", e->db_user), LOG_TEXT("database", e->database),
+              LOG_U64("failures", e->failures), LOG_TEXT("why", e->why.message),
+              LOG_TEXT("hint", e->why.hint), LOG_END);
     if (is_usable(e, now_ms))
         answer_all(e, e->login, NULL);
     else

@@ -145,9 +145,9 @@ static void note(struct server *s, const char *object, const char *may)
     struct excess *e = s->excess;
     e->found = true;
     log_event(s->env->log,
-              e->role->config->excess_privilege == CONFIG_EXCESS_WARN ? LOG_WARNING : LOG_ERROR,
-              "role.excess", LOG_TEXT("role", e->role->config->name),
-              LOG_TEXT("db_user", s->target->db_user),
+              e->role->config->excess_privilege == CONFIG_EXCESS_WARN ? EVENT_role_excess_allowed
+                                                                      : EVENT_role_excess,
+              LOG_TEXT("role", e->role->config->name), LOG_TEXT("db_user", s->target->db_user),
               LOG_TEXT("cluster", s->target->cluster->config->name),
               LOG_TEXT("database", s->target->database), LOG_TEXT("object", object),
               LOG_TEXT("may", may), LOG_END);
@@ -219,9 +219,9 @@ static void take_error(struct server *s, struct slice body)
 {
     struct excess *e = s->excess;
     e->failed = true;
-    log_event(s->env->log, LOG_ERROR, "role.excess_unknown",
-              LOG_TEXT("role", e->role->config->name), LOG_TEXT("db_user", s->target->db_user),
-              LOG_STR("why", backend_field(body, 'M')), LOG_END);
+    log_event(s->env->log, EVENT_role_excess_unknown, LOG_TEXT("role", e->role->config->name),
+              LOG_TEXT("db_user", s->target->db_user), LOG_STR("why", backend_field(body, 'M')),
+              LOG_END);
 }
 
 static void take_message(struct server *s, char type, struct slice body)

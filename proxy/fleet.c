@@ -119,7 +119,7 @@ static void on_hello(struct fleet *f, const struct fleet_message *m)
     member->id = (uint32_t)strtoul(id.at, NULL, 16); /* ends with its NUL */
     snprintf(member->name, sizeof member->name, "%.*s", SLICE_ARG(name));
     if (!is_new) return;
-    log_event(f->log, LOG_INFO, "fleet.met", LOG_TEXT("proxy", member->name), LOG_END);
+    log_event(f->log, EVENT_fleet_met, LOG_TEXT("proxy", member->name), LOG_END);
     say_hello(f); /* so that it need not wait for the next */
 }
 
@@ -153,7 +153,7 @@ static void on_message(void *owner, struct slice payload)
         hear(f, &m);
     if (why) {
         metrics_add(&f->shared->metrics, METRIC_fleet_refused, 1);
-        log_event(f->log, LOG_WARNING, "fleet.refused", LOG_TEXT("why", why), LOG_END);
+        log_event(f->log, EVENT_fleet_refused, LOG_TEXT("why", why), LOG_END);
     }
     buf_wipe(&m.body);
 }
@@ -163,7 +163,7 @@ static void on_ready(void *owner)
     struct fleet *f = owner;
     if (!redis_is_ready(f->redis) || !redis_is_ready(f->listener)) return;
     atomic_store(&f->is_up, true);
-    if (f->told_lost) log_event(f->log, LOG_INFO, "fleet.back", LOG_END);
+    if (f->told_lost) log_event(f->log, EVENT_fleet_back, LOG_END);
     f->told_lost = false;
     say_hello(f);
 }
@@ -173,7 +173,7 @@ static void on_lost(void *owner, const struct err *why)
     struct fleet *f = owner;
     atomic_store(&f->is_up, false);
     if (!f->told_lost)
-        log_event(f->log, LOG_WARNING, "fleet.lost", LOG_TEXT("why", why->message),
+        log_event(f->log, EVENT_fleet_lost, LOG_TEXT("why", why->message),
                   LOG_TEXT("hint", why->hint), LOG_END);
     f->told_lost = true;
 }
@@ -218,11 +218,11 @@ static void open_redis(struct fleet *f)
         route_trust_fini(&f->trust);
     }
     if (f->config->routes.cache && !f->listener)
-        log_event(f->log, LOG_ERROR, "fleet.alone", LOG_TEXT("why", err.message),
+        log_event(f->log, EVENT_fleet_alone, LOG_TEXT("why", err.message),
                   LOG_TEXT("hint", err.hint), LOG_END);
     buf_fini(&channel);
     if (!fleet_lease_reload(f))
-        log_event(f->log, LOG_ERROR, "fleet.alone", LOG_TEXT("why", "out of memory"), LOG_END);
+        log_event(f->log, EVENT_fleet_alone, LOG_TEXT("why", "out of memory"), LOG_END);
     if (f->listener || f->n_leases) wheel_set(&f->streams.wheel, &f->timer, FLEET_TICK_MS);
 }
 

@@ -149,7 +149,7 @@ static void on_renewed(void *owner, const struct redis_reply *reply, const struc
     if (err || reply->type != REDIS_ARRAY || reply->count != 4) {
         metrics_add(&f->shared->metrics, METRIC_leases_not_renewed, 1);
         if (err && !l->told)
-            log_event(f->log, LOG_WARNING, "fleet.no_lease", LOG_TEXT("cluster", l->name),
+            log_event(f->log, EVENT_fleet_no_lease, LOG_TEXT("cluster", l->name),
                       LOG_TEXT("why", err->message), LOG_END);
         l->told = true;
         l->has_clock = false;

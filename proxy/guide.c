@@ -213,7 +213,7 @@ static const struct realm_cluster *pick(struct session *s, const struct route_de
 static void log_fallback(const struct session *s, const struct realm_cluster *cluster)
 {
     const struct guide *g = s->guide;
-    log_event(s->client.env->log, LOG_INFO, "route.fallback", LOG_U64("conn", s->client.id),
+    log_event(s->client.env->log, EVENT_route_fallback, LOG_U64("conn", s->client.id),
               LOG_STR("rule", s->rule), LOG_STR("from", g->clusters[0]),
               LOG_TEXT("to", cluster->config->name), LOG_END);
 }
@@ -288,7 +288,7 @@ static bool no_route(struct session *s, const struct route_decision *d, struct e
     }
     if (d->outcome == ROUTE_UNSAFE) {
         metrics_add(metrics, METRIC_route_unsafe, 1);
-        log_event(s->client.env->log, LOG_ERROR, "route.unsafe", LOG_U64("conn", s->client.id),
+        log_event(s->client.env->log, EVENT_route_unsafe, LOG_U64("conn", s->client.id),
                   LOG_STR("user", s->client.user->name), LOG_STR("rule", d->id),
                   LOG_STR("db_user", d->db_user), LOG_END);
     }

@@ -66,7 +66,7 @@ bool heal_error(struct session *s, struct server *server, struct slice body)
         server->kept_generation != judge_generation(s) || !txn_repeat(&server->txn))
         return false;
     metrics_add(&server->env->metrics, METRIC_statements_healed, 1);
-    log_event(server->env->log, LOG_INFO, "server.lost_statements", LOG_U64("server", server->id),
+    log_event(server->env->log, EVENT_server_lost_statements, LOG_U64("server", server->id),
               LOG_U64("conn", s->client.id), LOG_END);
     stmt_shelf_doubt(&server->shelf);
     struct upstream *out = &server->env->worker->to_server;

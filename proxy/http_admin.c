@@ -321,7 +321,7 @@ static bool open_one(struct http_admin *h, struct http_server *s, const struct c
         s->secured_by = secured_by;
     }
     h->n_servers++;
-    log_event(h->view.log, LOG_INFO, "listening", LOG_TEXT("address", at->text),
+    log_event(h->view.log, EVENT_listening, LOG_TEXT("address", at->text),
               LOG_TEXT("for", directive), LOG_BOOL("tls", s == &h->admin && secured), LOG_END);
     return true;
 }

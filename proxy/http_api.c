@@ -70,7 +70,7 @@ static void on_proved(void *context, struct http_exchange *x, const struct http_
         no_memory(x);
     } else {
         metrics_add(&h->view.overview->shared->metrics, METRIC_admin_logins, 1);
-        log_event(h->view.log, LOG_INFO, "admin.login", LOG_TEXT("from", http_peer(x)),
+        log_event(h->view.log, EVENT_admin_login, LOG_TEXT("from", http_peer(x)),
                   LOG_TEXT("user", who->user), LOG_END);
         buf_add_str(&body, "{\"user\":");
         json_quote(&body, slice_str(who->user));
@@ -382,7 +382,7 @@ static void run(const struct admin_request *r, const struct admin_call *call)
         fine = ask_control(e, way->order, r->who.user);
     } else if (fine) {
         if (way->fill) {
-            way->fill(r->admin->view.overview->realm, &rows);
+            way->fill(r->admin->view.overview->realm, r->admin->view.log, &rows);
             say_own_rows(e, &rows);
             rows_fini(&rows);
         } else {

@@ -87,8 +87,8 @@ static void proof_failed(struct proof *p)
     uint32_t delay_ms = shared_login_failed(d->overview->shared, &p->from, slice_str(p->name),
                                             &p->realm->config->limits, now_ms(d));
     metrics_add(&d->overview->shared->metrics, METRIC_admin_logins_failed, 1);
-    log_event(d->log, LOG_WARNING, "admin.login_failed",
-              LOG_TEXT("from", address_text(&p->from, from)), LOG_TEXT("user", p->name), LOG_END);
+    log_event(d->log, EVENT_admin_login_failed, LOG_TEXT("from", address_text(&p->from, from)),
+              LOG_TEXT("user", p->name), LOG_END);
     if (d->closing || delay_ms == 0)
         proof_over(p, 401);
     else

@@ -106,11 +106,11 @@ static bool decide(struct session *s, const struct realm_role *role, struct slic
 
 /* ---- recording ------------------------------------------------------------------------------ */
 
-static void log_refusal(struct session *s, const char *event, const char *decision,
+static void log_refusal(struct session *s, enum event event, const char *decision,
                         const struct verdict *v)
 {
     char from[ADDRESS_TEXT_MAX];
-    log_event(s->client.env->log, LOG_WARNING, event, LOG_TEXT("decision", decision),
+    log_event(s->client.env->log, event, LOG_TEXT("decision", decision),
               LOG_U64("conn", s->client.id), LOG_STR("user", s->client.user->name),
               LOG_TEXT("role", s->role_name),
               LOG_TEXT("from", address_text(&s->client.address, from)),
@@ -209,7 +209,7 @@ static bool record_observed(struct session *s, const struct realm_role *role,
     if (s->recorded) return true;
     name_decision(s, decision);
     metrics_add(&s->client.env->metrics, METRIC_observed, 1);
-    log_refusal(s, "policy.would_deny", decision, v);
+    log_refusal(s, EVENT_policy_would_deny, decision, v);
     grants_explain(role->grants, v, &would);
     remember(s, decision, v, &would, true);
     return record(s, AUDIT_OBSERVE, decision, v) || refuse_unrecorded(decision, err);
@@ -221,7 +221,7 @@ static void record_refused(struct session *s, const struct verdict *v, struct er
     char decision[24];
     name_decision(s, decision);
     metrics_add(&s->client.env->metrics, METRIC_denied, 1);
-    log_refusal(s, "policy.denied", decision, v);
+    log_refusal(s, EVENT_policy_denied, decision, v);
     remember(s, decision, v, err, false);
     record(s, AUDIT_DENY, decision, v);
     if (!err->detail[0])

@@ -80,9 +80,9 @@ static void failed(struct entry *e, const char *why)
         jwks_set_unref(e->set);
         e->set = NULL;
     }
-    log_event(e->jwks->log, LOG_WARNING, "keys.failed", LOG_TEXT("place", e->place),
-              LOG_TEXT("why", why), LOG_BOOL("old_keys_serve", e->set != NULL),
-              LOG_U64("failures", e->failures), LOG_END);
+    log_event(e->jwks->log, EVENT_keys_failed, LOG_TEXT("place", e->place), LOG_TEXT("why", why),
+              LOG_BOOL("old_keys_serve", e->set != NULL), LOG_U64("failures", e->failures),
+              LOG_END);
     fetch_later(e, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
     wake(e);
 }
@@ -126,7 +126,7 @@ static void on_response(void *owner, const struct aws_response *response)
     e->failures = 0;
     e->trouble[0] = '\0';
     e->fetched_ms = aws_feed_now_ms();
-    log_event(e->jwks->log, LOG_INFO, "keys.fetched", LOG_TEXT("place", e->place), LOG_END);
+    log_event(e->jwks->log, EVENT_keys_fetched, LOG_TEXT("place", e->place), LOG_END);
     fetch_later(e, e->refresh_ms);
     wake(e);
 }

@@ -23,12 +23,12 @@ static bool refuse_unproven(const struct session *s, const struct realm_cluster 
                             struct err *err)
 {
     struct slice user = s->client.user->name;
-    log_event(
-        s->client.env->log, LOG_WARNING, "passthrough.nobody_judges", LOG_U64("conn", s->client.id),
-        LOG_STR("user", user), LOG_TEXT("cluster", cluster->config->name),
-        LOG_TEXT("why", "this user is judged by the warehouse, but this cluster's credentials "
-                        "are not \"passthrough\""),
-        LOG_END);
+    log_event(s->client.env->log, EVENT_passthrough_nobody_judges, LOG_U64("conn", s->client.id),
+              LOG_STR("user", user), LOG_TEXT("cluster", cluster->config->name),
+              LOG_TEXT("why",
+                       "this user is judged by the warehouse, but this cluster's credentials "
+                       "are not \"passthrough\""),
+              LOG_END);
     return err_set(err, ERR_LOGIN_FAILED, "authentication failed for user \"%.*s\"",
                    user.len < 64 ? (int)user.len : 64, user.at);
 }
@@ -100,7 +100,7 @@ bool passthrough_admits(struct session *s, const struct params *params, struct e
     if (is_token) {
         struct slice name = params_get(params, "session_authorization");
         bool ok = (name.len || !s->restricted) && is_expected(c->user, name);
-        log_event(c->env->log, LOG_INFO, ok ? "client.identified" : "client.not_the_user",
+        log_event(c->env->log, ok ? EVENT_client_identified : EVENT_client_not_the_user,
                   LOG_U64("conn", c->id), LOG_STR("db_user", name), LOG_END);
         if (!ok)
             return err_set(err, ERR_ACCESS_DENIED,

@@ -103,7 +103,7 @@ static void tell(struct place *place, const struct err *err, bool for_good)
 
 static void log_found(const struct place *place)
 {
-    log_event(place->places->log, LOG_INFO, "cluster.found", LOG_TEXT("cluster", place->cluster),
+    log_event(place->places->log, EVENT_cluster_found, LOG_TEXT("cluster", place->cluster),
               LOG_TEXT("host", place->found.host), LOG_U64("port", place->found.port),
               LOG_TEXT("status", place->found.status), LOG_END);
 }
@@ -130,9 +130,8 @@ static void done(struct aws_errand *e, const struct err *err, bool for_good)
     place->why = *err;
     place->for_good = for_good;
     place->blocked_until_ms = now_ms + (for_good ? DENIED_MS : BLOCKED_MS);
-    log_event(place->places->log, LOG_WARNING, "cluster.not_found",
-              LOG_TEXT("cluster", place->cluster), LOG_TEXT("why", place->why.message),
-              LOG_TEXT("hint", place->why.hint), LOG_END);
+    log_event(place->places->log, EVENT_cluster_not_found, LOG_TEXT("cluster", place->cluster),
+              LOG_TEXT("why", place->why.message), LOG_TEXT("hint", place->why.hint), LOG_END);
     if (place->found.host[0])
         tell(place, NULL, false);
     else

@@ -169,7 +169,7 @@ static void note_failure(struct pool *p, const struct err *err)
     p->failures++;
     p->last_failure = *err;
     metrics_add(&p->env->metrics, METRIC_servers_failed, 1);
-    log_event(p->env->log, LOG_WARNING, "server.failed", LOG_TEXT("pool", p->key),
+    log_event(p->env->log, EVENT_server_failed, LOG_TEXT("pool", p->key),
               LOG_U64("failures", p->failures), LOG_TEXT("sqlstate", err_sqlstate(err->code)),
               LOG_TEXT("why", err->message), err->hint[0] ? LOG_TEXT("hint", err->hint) : LOG_END,
               err->detail[0] ? LOG_TEXT("detail", err->detail) : LOG_END, LOG_END);
@@ -314,8 +314,8 @@ static void pass_on(struct pool *p, struct server *s)
 void pool_is_alive(struct pool *p)
 {
     if (!health_succeeded(p->target.cluster->health)) return;
-    log_event(p->env->log, LOG_INFO, "cluster.up",
-              LOG_TEXT("cluster", p->target.cluster->config->name), LOG_END);
+    log_event(p->env->log, EVENT_cluster_up, LOG_TEXT("cluster", p->target.cluster->config->name),
+              LOG_END);
 }
 
 /* The server is fit for clients. */
@@ -381,8 +381,8 @@ static void on_ready(struct server *s)
     const struct realm_role *role;
     char where[160];
     server_name(s, where, sizeof where);
-    log_event(p->env->log, LOG_INFO, "server.opened", LOG_U64("server", s->id),
-              LOG_TEXT("pool", p->key), LOG_TEXT("at", where), LOG_U64("pid", s->pid), LOG_END);
+    log_event(p->env->log, EVENT_server_opened, LOG_U64("server", s->id), LOG_TEXT("pool", p->key),
+              LOG_TEXT("at", where), LOG_U64("pid", s->pid), LOG_END);
     if (p->closing || !must_check(p, &role)) {
         admit(p, s);
         return;
@@ -397,7 +397,7 @@ static void drop_parameter(struct pool *p, const struct server *s)
 {
     char name[128];
     snprintf(name, sizeof name, "%.*s", SLICE_ARG(s->rejected));
-    log_event(p->env->log, LOG_INFO, "server.parameter_rejected", LOG_TEXT("pool", p->key),
+    log_event(p->env->log, EVENT_server_parameter_rejected, LOG_TEXT("pool", p->key),
               LOG_TEXT("parameter", name), LOG_END);
     list_each(node, &p->line)
     {
@@ -413,7 +413,7 @@ static void show_detours(struct pool *p)
     uint64_t now = env_now_ms(p->env);
     if (health_failed(p->target.cluster->health, now)) {
         metrics_add(&p->env->metrics, METRIC_clusters_lost, 1);
-        log_event(p->env->log, LOG_WARNING, "cluster.down",
+        log_event(p->env->log, EVENT_cluster_down,
                   LOG_TEXT("cluster", p->target.cluster->config->name), LOG_END);
     }
     list_each(node, &p->line)
@@ -526,8 +526,8 @@ void pool_left(struct pool *p)
 
 void pool_discard(struct pool *p, struct server *s, const char *why)
 {
-    log_event(p->env->log, LOG_DEBUG, "server.closing", LOG_U64("server", s->id),
-              LOG_TEXT("why", why), LOG_END);
+    log_event(p->env->log, EVENT_server_closing, LOG_U64("server", s->id), LOG_TEXT("why", why),
+              LOG_END);
     s->session = NULL;
     if (s->place != POOL_LEAVING) place(p, s, POOL_LEAVING);
     server_close(s);

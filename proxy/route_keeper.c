@@ -93,7 +93,7 @@ static void tell_failure(struct leg *l, const struct err *err)
     l->failures++;
     if (strcmp(l->err.message, err->message) == 0) return; /* once, not at each look */
     l->err = *err;
-    log_event(k->log, LOG_WARNING, l == &k->source ? "routes.source_failed" : "routes.cache_failed",
+    log_event(k->log, l == &k->source ? EVENT_routes_source_failed : EVENT_routes_cache_failed,
               LOG_TEXT("where", leg_name(l)), LOG_TEXT("why", err->message),
               LOG_TEXT("hint", err->hint), LOG_I64("age_s", cache_age_s(&k->cache, now_s())),
               LOG_END);
@@ -103,8 +103,8 @@ static void tell_recovery(struct leg *l)
 {
     if (!l->err.message[0]) return;
     l->err = (struct err){ 0 };
-    log_event(l->keeper->log, LOG_INFO,
-              l == &l->keeper->source ? "routes.source_back" : "routes.cache_back",
+    log_event(l->keeper->log,
+              l == &l->keeper->source ? EVENT_routes_source_back : EVENT_routes_cache_back,
               LOG_TEXT("where", leg_name(l)), LOG_END);
 }
 
@@ -123,7 +123,7 @@ static void tell_advice(struct leg *l, enum cache_advice advice, enum cache_verd
     if (!is_news || advice == CACHE_KEEP_SAME || advice == CACHE_FETCH) return;
     /* An empty cache is no trouble: it is about to be filled. */
     if (advice == CACHE_KEEP_DOUBTED && verdict == CACHE_MISSING && l == &k->shared) return;
-    log_event(k->log, LOG_WARNING, "routes.not_taken", LOG_TEXT("from", leg_name(l)),
+    log_event(k->log, EVENT_routes_not_taken, LOG_TEXT("from", leg_name(l)),
               LOG_TEXT("why", cache_advice_text(advice)),
               LOG_TEXT("verdict", cache_verdict_text(verdict)),
               LOG_U64("generation", l->head.generation),
@@ -144,7 +144,7 @@ static void save(struct route_keeper *k, struct slice document)
     else if (file_replace(path, buf_slice(&out), 0600, &err))
         err.code = ERR_NONE;
     if (err.code)
-        log_event(k->log, LOG_WARNING, "routes.not_saved", LOG_TEXT("file", path),
+        log_event(k->log, EVENT_routes_not_saved, LOG_TEXT("file", path),
                   LOG_TEXT("why", err.message), LOG_END);
     buf_fini(&out);
 }
@@ -155,11 +155,10 @@ static void tell_refused(struct route_keeper *k, const struct cache_head *head, 
     size_t told = 0;
     for (size_t i = 0; i < problems->count && told < PROBLEMS_LOGGED; i++) {
         if (!problems->items[i].is_error) continue;
-        log_event(k->log, LOG_ERROR, "routes.problem", LOG_TEXT("text", problems->items[i].text),
-                  LOG_END);
+        log_event(k->log, EVENT_routes_problem, LOG_TEXT("text", problems->items[i].text), LOG_END);
         told++;
     }
-    log_event(k->log, LOG_ERROR, "routes.refused", LOG_TEXT("from", name),
+    log_event(k->log, EVENT_routes_refused, LOG_TEXT("from", name),
               LOG_U64("generation", head->generation), LOG_U64("errors", problems->errors),
               LOG_U64("in_force", k->cache.head.generation), LOG_END);
 }
@@ -209,11 +208,11 @@ static void take_document(struct leg *l)
     /* It may have come by the other way meanwhile. */
     if (k->cache.from != CACHE_FROM_NOWHERE && same_head(&k->cache.head, &l->head)) return;
     for (size_t i = 0; i < left_out->count && i < PROBLEMS_LOGGED; i++)
-        log_event(k->log, LOG_WARNING, "routes.problem", LOG_TEXT("text", left_out->items[i].text),
+        log_event(k->log, EVENT_routes_left_out, LOG_TEXT("text", left_out->items[i].text),
                   LOG_END);
     if (!enforce(k, &l->head, document, leg_name(l), l->store->active.author)) return;
     cache_accept(&k->cache, &l->head, l->from, now_s());
-    log_event(k->log, LOG_INFO, "routes.taken", LOG_TEXT("from", leg_name(l)),
+    log_event(k->log, EVENT_routes_taken, LOG_TEXT("from", leg_name(l)),
               LOG_U64("generation", l->head.generation), LOG_TEXT("author", k->author), LOG_END);
     save(k, document);
     if (l == &k->source) leg_start(&k->shared); /* for the others */
@@ -325,7 +324,7 @@ static void on_offered(void *owner, const struct err *err)
     if (err && err->code == ERR_CACHE_AWAY)
         tell_failure(l, err);
     else if (!err)
-        log_event(l->keeper->log, LOG_INFO, "routes.shared",
+        log_event(l->keeper->log, EVENT_routes_shared,
                   LOG_U64("generation", l->keeper->cache.head.generation), LOG_END);
     leg_end(l);
 }
@@ -418,7 +417,7 @@ static void watch_file(struct route_keeper *k)
                               : strdup(".");
     if (!directory) return;
     if (uv_fs_event_start(&k->watch, on_file_event, directory, 0) != 0)
-        log_event(k->log, LOG_WARNING, "routes.not_watched", LOG_TEXT("directory", directory),
+        log_event(k->log, EVENT_routes_not_watched, LOG_TEXT("directory", directory),
                   LOG_TEXT("hint", "changes are noticed after routes.refresh"), LOG_END);
     free(directory);
 }
@@ -427,7 +426,7 @@ static void watch_file(struct route_keeper *k)
 
 static void cannot(struct route_keeper *k, const char *what, const struct err *err)
 {
-    log_event(k->log, LOG_ERROR, "routes.not_followed", LOG_TEXT("what", what),
+    log_event(k->log, EVENT_routes_not_followed, LOG_TEXT("what", what),
               LOG_TEXT("why", err->message), LOG_TEXT("hint", err->hint), LOG_END);
 }
 
@@ -523,7 +522,7 @@ static void take_saved_on(struct route_keeper *k)
     struct err err;
     if (!path || !k->has_trust || !source_name(k) || route_world_path(k->config)) return;
     if (!file_read(path, TABLE_CAP_BYTES + CACHE_HEAD_BYTES, &file, &err)) {
-        log_event(k->log, LOG_INFO, "routes.none_saved", LOG_TEXT("file", path),
+        log_event(k->log, EVENT_routes_none_saved, LOG_TEXT("file", path),
                   LOG_TEXT("why", err.message), LOG_END);
         buf_fini(&file);
         return;
@@ -531,7 +530,7 @@ static void take_saved_on(struct route_keeper *k)
     struct cache_head head;
     enum cache_verdict verdict = cache_saved(buf_slice(&file), &k->trust.trust, &head, &document);
     if (verdict != CACHE_BELIEVED) {
-        log_event(k->log, LOG_WARNING, "routes.not_taken", LOG_TEXT("from", path),
+        log_event(k->log, EVENT_routes_not_taken, LOG_TEXT("from", path),
                   LOG_TEXT("why", cache_verdict_text(verdict)), LOG_END);
     } else if (enforce(k, &head, document, path, "")) {
         cache_accept(&k->cache, &head, CACHE_FROM_DISK, now_s());

@@ -58,7 +58,7 @@ static bool list_key(struct session *s, uint32_t pid)
 static void log_login(const struct session *s)
 {
     char from[ADDRESS_TEXT_MAX];
-    log_event(s->client.env->log, LOG_INFO, "client.login", LOG_U64("conn", s->client.id),
+    log_event(s->client.env->log, EVENT_client_login, LOG_U64("conn", s->client.id),
               LOG_TEXT("from", address_text(&s->client.address, from)),
               LOG_STR("user", s->client.user->name),
               LOG_STR("identity", client_identity(&s->client)), LOG_TEXT("pool", s->pool->key),
@@ -214,8 +214,8 @@ static void on_refused(struct pool_ticket *t, const struct err *err)
 {
     struct session *s = list_item(t, struct session, ticket);
     if (s->client.unproven && err->code == ERR_LOGIN_FAILED) {
-        log_event(s->client.env->log, LOG_INFO, "client.not_accepted",
-                  LOG_U64("conn", s->client.id), LOG_TEXT("why", err->message), LOG_END);
+        log_event(s->client.env->log, EVENT_client_not_accepted, LOG_U64("conn", s->client.id),
+                  LOG_TEXT("why", err->message), LOG_END);
         client_disproven(&s->client);
         return;
     }
@@ -270,8 +270,8 @@ void session_replied(struct session *s)
 static void log_ignored(const struct session *s, const struct startup_wishes *wishes)
 {
     for (size_t i = 0; i < wishes->n_ignored; i++)
-        log_event(s->client.env->log, LOG_INFO, "client.parameter_ignored",
-                  LOG_U64("conn", s->client.id), LOG_STR("parameter", wishes->ignored[i]), LOG_END);
+        log_event(s->client.env->log, EVENT_client_parameter_ignored, LOG_U64("conn", s->client.id),
+                  LOG_STR("parameter", wishes->ignored[i]), LOG_END);
 }
 
 void session_pin(struct session *s, const char *why)
@@ -279,7 +279,7 @@ void session_pin(struct session *s, const char *why)
     if (s->pinned) return;
     s->pinned = why;
     metrics_add(&s->client.env->metrics, METRIC_pins, 1);
-    log_event(s->client.env->log, LOG_INFO, "session.pinned", LOG_U64("conn", s->client.id),
+    log_event(s->client.env->log, EVENT_session_pinned, LOG_U64("conn", s->client.id),
               LOG_TEXT("why", why), LOG_END);
 }
 

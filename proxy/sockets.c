@@ -145,10 +145,10 @@ bool sockets_settle(struct sockets *s, const struct config *config, unsigned wor
     bool is_root = privilege_is_root();
     bool ok = inherit(s, &err) && (!is_root || leave_root(s, config, workers, &err));
     if (!ok)
-        log_event(log, LOG_ERROR, "start.failed", LOG_TEXT("why", err.message),
-                  LOG_TEXT("hint", err.hint), LOG_END);
+        log_event(log, EVENT_start_failed, LOG_TEXT("why", err.message), LOG_TEXT("hint", err.hint),
+                  LOG_END);
     else if (is_root)
-        log_event(log, LOG_INFO, "privilege.dropped", LOG_TEXT("user", config->user), LOG_END);
+        log_event(log, EVENT_privilege_dropped, LOG_TEXT("user", config->user), LOG_END);
     return ok;
 }
 

@@ -32,7 +32,7 @@ void traffic_fini(struct traffic *t)
 static void fail(struct traffic *t, const char *what)
 {
     if (!t->is_failing)
-        log_event(t->log, LOG_ERROR, "traffic.not_recorded", LOG_TEXT("file", t->path),
+        log_event(t->log, EVENT_traffic_not_recorded, LOG_TEXT("file", t->path),
                   LOG_TEXT("what", what), LOG_TEXT("why", strerror(errno)), LOG_END);
     t->is_failing = true;
 }

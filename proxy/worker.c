@@ -79,8 +79,8 @@ static void on_accept(struct listen *l, int fd, const union socket_address *peer
         /* Nobody from there may enter: no byte is read, and none is written. */
         char text[ADDRESS_TEXT_MAX];
         metrics_add(&env->metrics, METRIC_clients_turned_away, 1);
-        log_event(env->log, LOG_INFO, "client.turned_away",
-                  LOG_TEXT("from", address_text(&from, text)), LOG_TEXT("why", why), LOG_END);
+        log_event(env->log, EVENT_client_turned_away, LOG_TEXT("from", address_text(&from, text)),
+                  LOG_TEXT("why", why), LOG_END);
         close(fd);
         return;
     }
@@ -92,7 +92,7 @@ static void on_trouble(struct listen *l, uint64_t refused, const struct err *err
     struct worker_listener *listener = list_item(l, struct worker_listener, listen);
     struct env *env = &listener->worker->env;
     metrics_add(&env->metrics, METRIC_clients_turned_away, refused);
-    log_event(env->log, LOG_ERROR, "listen.trouble", LOG_U64("refused", refused),
+    log_event(env->log, EVENT_listen_trouble, LOG_U64("refused", refused),
               LOG_TEXT("why", err->message), LOG_TEXT("hint", err->hint), LOG_END);
 }
 

@@ -6,6 +6,7 @@
 #include "protocol/nearest.h"
 #include "proxy/ops/admin.h"
 #include "proxy/ops/config.h"
+#include "proxy/ops/log.h"
 #include "proxy/ops/metrics.h"
 #include "proxy/states.h"
 
@@ -17,6 +18,16 @@ static void describe_errors(struct buf *out)
     for (unsigned code = ERR_NONE + 1; code < ERR_COUNT; code++)
         buf_addf(out, "| %s | %s | %s | %s | %s |\n", err_name(code), err_sqlstate(code),
                  err_severity(code), err_is_retriable(code) ? "yes" : "no", err_text(code));
+}
+
+/* ---- events ----------------------------------------------------------------------------------*/
+
+static void describe_events(struct buf *out)
+{
+    buf_add_str(out, "| event | level | what has happened | what to do |\n|---|---|---|---|\n");
+    for (unsigned i = 0; i < EVENT_COUNT; i++)
+        buf_addf(out, "| `%s` | %s | %s | %s |\n", event_infos[i].name,
+                 log_level_name(event_infos[i].level), event_infos[i].meaning, event_infos[i].todo);
 }
 
 /* ---- messages --------------------------------------------------------------------------------*/
@@ -93,10 +104,11 @@ static const struct page {
     const char *name;
     void (*describe)(struct buf *out);
 } PAGES[] = {
-    { "admin", admin_describe },     { "completion", manual_completion },
-    { "config", config_describe },   { "errors", describe_errors },
-    { "manual", manual_page },       { "messages", describe_messages },
-    { "metrics", describe_metrics }, { "states", describe_states },
+    { "admin", admin_describe },       { "completion", manual_completion },
+    { "config", config_describe },     { "errors", describe_errors },
+    { "events", describe_events },     { "manual", manual_page },
+    { "messages", describe_messages }, { "metrics", describe_metrics },
+    { "states", describe_states },
 };
 
 int command_describe(int argc, char **argv)

@@ -43,7 +43,7 @@ static struct config *load_saved(const char *name, const char *saved, struct log
     print_problems(&problems, saved);
     problems_fini(&problems);
     if (config)
-        log_event(log, LOG_WARNING, "config.from_saved", LOG_TEXT("file", saved),
+        log_event(log, EVENT_config_from_saved, LOG_TEXT("file", saved),
                   LOG_I64("age_s", file_age_s(saved)), LOG_TEXT("instead_of", name), LOG_END);
     return config;
 }

@@ -169,9 +169,8 @@ static void tell_failure(struct audit *a, int why)
     if (now == a->told_s) return;
     a->told_s = now;
     char text[128];
-    log_event(a->log, LOG_ERROR, "audit.failed",
-              LOG_TEXT("why", strerror_r(why, text, sizeof text)), LOG_U64("lost", a->lost),
-              LOG_BOOL("refusing", !a->may_go_on), LOG_END);
+    log_event(a->log, EVENT_audit_failed, LOG_TEXT("why", strerror_r(why, text, sizeof text)),
+              LOG_U64("lost", a->lost), LOG_BOOL("refusing", !a->may_go_on), LOG_END);
 }
 
 /* Books a line that was sent, or its loss. */
@@ -181,8 +180,7 @@ static bool put(struct audit *a, const struct buf *line)
     if (!line->failed && send_line(a, buf_slice(line))) {
         audit_chain_add(&a->chain, slice_of(line->at, line->len - 1), a->lost);
         a->lost = 0;
-        if (atomic_exchange(&a->failing, false))
-            log_event(a->log, LOG_INFO, "audit.writes", LOG_END);
+        if (atomic_exchange(&a->failing, false)) log_event(a->log, EVENT_audit_writes, LOG_END);
         return true;
     }
     int why = errno;
@@ -205,7 +203,7 @@ static bool put_opened(struct audit *a)
     buf_fini(&line);
     hex_encode(a->chain.hash, sizeof a->chain.hash, end);
     if (ok)
-        log_event(a->log, LOG_INFO, "audit.opened", LOG_TEXT("file", a->path ? a->path : ""),
+        log_event(a->log, EVENT_audit_opened, LOG_TEXT("file", a->path ? a->path : ""),
                   LOG_U64("sequence", a->chain.sequence), LOG_TEXT("chain", end), LOG_END);
     return ok;
 }

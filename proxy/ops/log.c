@@ -9,6 +9,11 @@
 
 enum { VALUE_MAX_BYTES = 256 };
 
+const struct event_info event_infos[EVENT_COUNT] = {
+#define EVENT(id, name, level, meaning, todo) { name, LOG_##level, meaning, todo },
+#include "proxy/ops/events.def"
+};
+
 void log_init(struct log *log, int fd)
 {
     memset(log, 0, sizeof *log);
@@ -18,7 +23,10 @@ void log_init(struct log *log, int fd)
     atomic_store(&log->per_second, 200);
 }
 
-void log_set_level(struct log *log, enum log_level level) { atomic_store(&log->level, level); }
+enum log_level log_set_level(struct log *log, enum log_level level)
+{
+    return (enum log_level)atomic_exchange(&log->level, level);
+}
 
 void log_set_format(struct log *log, enum log_format format) { atomic_store(&log->format, format); }
 
@@ -29,23 +37,14 @@ void log_set_rate(struct log *log, uint32_t per_second)
 
 /* ---- how often -------------------------------------------------------------------------------*/
 
-/* FNV-1a: event names are our own literals, so nobody can aim at a slot; two that share one
- * share a limit, which does no harm. */
-static struct log_rate *rate_of(struct log *log, const char *event)
-{
-    uint32_t hash = 2166136261u;
-    for (; *event; event++) hash = (hash ^ (unsigned char)*event) * 16777619u;
-    return &log->rates[(hash ^ hash >> 16) % LOG_RATES];
-}
-
 /* Counts this line; false when it is one too many in this second. `*unlogged`: how many were left
  * out before it, when it is the first after them. */
-static bool is_within_rate(struct log *log, const char *event, uint64_t now_s, uint32_t *unlogged)
+static bool is_within_rate(struct log *log, enum event event, uint64_t now_s, uint32_t *unlogged)
 {
     enum { COUNT_BITS = 24 };
     const uint64_t COUNT_MASK = (1u << COUNT_BITS) - 1;
     uint32_t limit = atomic_load_explicit(&log->per_second, memory_order_relaxed);
-    struct log_rate *rate = rate_of(log, event);
+    struct log_rate *rate = &log->rates[event];
     uint64_t was = atomic_load_explicit(&rate->second_and_count, memory_order_relaxed);
     uint64_t count;
     *unlogged = 0;
@@ -66,7 +65,7 @@ static bool is_within_rate(struct log *log, const char *event, uint64_t now_s, u
 
 /* ---- how a line looks ------------------------------------------------------------------------*/
 
-static const char *level_name(enum log_level level)
+const char *log_level_name(enum log_level level)
 {
     switch (level) {
     case LOG_DEBUG: return "debug";
@@ -75,6 +74,16 @@ static const char *level_name(enum log_level level)
     case LOG_ERROR: return "error";
     }
     return "?";
+}
+
+bool log_level_named(struct slice name, enum log_level *out)
+{
+    for (int level = LOG_DEBUG; level <= LOG_ERROR; level++) {
+        if (!slice_is_nocase(name, log_level_name((enum log_level)level))) continue;
+        *out = (enum log_level)level;
+        return true;
+    }
+    return false;
 }
 
 static void add_time(struct buf *line, const struct timespec *now)
@@ -131,9 +140,9 @@ static void add_field(struct buf *line, const struct log_field *field, bool is_j
     add_value(line, field, is_json);
 }
 
-void log_write(struct log *log, enum log_level level, const char *event,
-               const struct log_field *fields)
+void log_write(struct log *log, enum event event, const struct log_field *fields)
 {
+    const struct event_info *info = &event_infos[event];
     struct timespec now;
     uint32_t unlogged;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -143,8 +152,8 @@ void log_write(struct log *log, enum log_level level, const char *event,
     struct buf line = { 0 };
     buf_add_str(&line, is_json ? "{\"time\":\"" : "");
     add_time(&line, &now);
-    buf_addf(&line, is_json ? "\",\"level\":\"%s\",\"event\":\"%s\"" : " %s %s", level_name(level),
-             event);
+    buf_addf(&line, is_json ? "\",\"level\":\"%s\",\"event\":\"%s\"" : " %s %s",
+             log_level_name(info->level), info->name);
     for (const struct log_field *field = fields; field->kind != LOG_KIND_END; field++)
         add_field(&line, field, is_json);
     if (unlogged > 0) add_field(&line, &LOG_U64("unlogged", unlogged), is_json);

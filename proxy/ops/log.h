@@ -1,12 +1,11 @@
 /* log: one line per event, `event key=value` or a JSON object.
  *
- *     log_event(env->log, LOG_INFO, "client.login", LOG_U64("conn", id), LOG_STR("user", name),
- * LOG_END);
+ *     log_event(env->log, EVENT_client_login, LOG_U64("conn", id), LOG_STR("user", name), LOG_END);
  *
- * Event names are stable and documented; keys are short; values are escaped and cut at 256 bytes,
- * so whatever a client sends can be logged. Never a secret, never a literal of a statement.
- * When one event comes too often in one second, the rest is only counted, and the next line
- * of that event carries the number as `unlogged`.
+ * Events are those of events.def, with their names, levels and meaning; keys are short; values are
+ * escaped and cut at 256 bytes, so whatever a client sends can be logged. Never a secret, never a
+ * literal of a statement. When one event comes too often in one second, the rest is only counted,
+ * and the next line of that event carries the number as `unlogged`.
  *
  * Thread: a log is shared by all; a line is one write(2), so lines never mix. A level that is
  * off costs a load and a comparison, its arguments are not evaluated. A line that cannot be
@@ -20,7 +19,24 @@
 
 #include <stdatomic.h>
 
+enum event {
+#define EVENT(id, name, level, meaning, todo) EVENT_##id,
+#include "proxy/ops/events.def"
+    EVENT_COUNT
+};
+
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
+
+struct event_info {
+    const char *name; /* "client.login" */
+    enum log_level level;
+    const char *meaning, *todo; /* Markdown; `todo` may be empty */
+};
+extern const struct event_info event_infos[EVENT_COUNT];
+
+const char *log_level_name(enum log_level level); /* "debug" ... */
+bool log_level_named(struct slice name, enum log_level *out);
+
 enum log_format { LOG_AS_TEXT, LOG_AS_JSON };
 
 enum log_kind { LOG_KIND_END, LOG_KIND_STR, LOG_KIND_U64, LOG_KIND_I64, LOG_KIND_BOOL };
@@ -48,29 +64,32 @@ struct log_field {
 #define LOG_END                                                                                    \
     (struct log_field) { .kind = LOG_KIND_END }
 
-/* How often an event came lately: one slot per event name, more or less. */
+/* How often an event came lately. */
 struct log_rate {
     _Atomic uint64_t second_and_count; /* the second << 24 | lines in it */
     _Atomic uint32_t unlogged;
 };
-
-enum { LOG_RATES = 256 };
 
 struct log {
     int fd; /* not owned */
     _Atomic int level, format;
     _Atomic uint32_t per_second; /* of one event; 0: no limit */
     _Atomic uint64_t dropped;    /* lines that could not be written */
-    struct log_rate rates[LOG_RATES];
+    struct log_rate rates[EVENT_COUNT];
 };
 
 /* Text, from info on, 200 lines of an event per second. */
 void log_init(struct log *log, int fd);
 
-/* At any time, from any thread. */
-void log_set_level(struct log *log, enum log_level level);
+/* At any time, from any thread. log_set_level returns what it was. */
+enum log_level log_set_level(struct log *log, enum log_level level);
 void log_set_format(struct log *log, enum log_format format);
 void log_set_rate(struct log *log, uint32_t per_second);
+
+static inline enum log_level log_level_of(const struct log *log)
+{
+    return (enum log_level)atomic_load_explicit(&log->level, memory_order_relaxed);
+}
 
 /* False for a NULL log, too. */
 static inline bool log_is_on(const struct log *log, enum log_level level)
@@ -78,14 +97,14 @@ static inline bool log_is_on(const struct log *log, enum log_level level)
     return log && (int)level >= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
-/* `event` is a literal: lower-case words with dots. The fields end with LOG_END. */
-#define log_event(log, level, event, ...)                                                          \
-    (log_is_on((log), (level))                                                                     \
-         ? log_write((log), (level), (event), (const struct log_field[]){ __VA_ARGS__ })           \
+/* At runtime `event` may be any of several; its level is the table's. The fields end with LOG_END.
+ */
+#define log_event(log, event, ...)                                                                 \
+    (log_is_on((log), event_infos[event].level)                                                    \
+         ? log_write((log), (event), (const struct log_field[]){ __VA_ARGS__ })                    \
          : (void)0)
 
-/* What log_event calls; also where the fields were gathered in an array. */
-void log_write(struct log *log, enum log_level level, const char *event,
-               const struct log_field *fields);
+/* What log_event calls. */
+void log_write(struct log *log, enum event event, const struct log_field *fields);
 
 #endif

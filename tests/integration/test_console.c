@@ -580,6 +580,39 @@ static void a_listener_for_admins_off_loopback_is_refused(void **state)
     free(log);
 }
 
+static void expect_level(PGconn *c, const char *level)
+{
+    PGresult *r = PQexec(c, "SHOW CONFIG");
+    expect_ok(r, PGRES_TUPLES_OK);
+    if (!has_line(r, "log.level", level)) fail_msg("log.level is not %s", level);
+    PQclear(r);
+}
+
+/* SET holds at once and until the next RELOAD; a viewer may not. */
+static void the_level_of_the_log_is_set(void **state)
+{
+    (void)state;
+    PGconn *c = console("ops"), *eve = console("eve");
+    expect_refused(eve, "SET log_level = debug", "42501", "needs the console level");
+    expect_refused(c, "SET log_level = loud", "22023", "no such level");
+    expect_level(eve, "info");
+    tell(c, "SET log_level = debug");
+    expect_level(eve, "debug");
+    assert_true(proxy_log_has(kit, &proxy, "log.level was=info is=debug", 1000));
+    assert_true(proxy_log_has(kit, &proxy, "admin.act", 0));
+    PGconn *app = client();
+    PQclear(PQexec(app, "select 1"));
+    tell(c, "RECONNECT"); /* what that closes is told on this level only */
+    assert_true(proxy_log_has(kit, &proxy, "debug server.closing", 2000));
+    PQfinish(app);
+    tell(c, "set LOG_LEVEL to 'Warning'");
+    expect_level(eve, "warning");
+    tell(c, "RELOAD");
+    expect_level(eve, "info");
+    PQfinish(eve);
+    PQfinish(c);
+}
+
 /* Last: it is over after this. */
 static void shutdown_drains(void **state)
 {
@@ -618,6 +651,7 @@ int main(void)
         cmocka_unit_test(a_broken_configuration_is_told_to_the_caller),
         cmocka_unit_test(a_reload_takes_rights_away),
         cmocka_unit_test(loads_are_remembered),
+        cmocka_unit_test(the_level_of_the_log_is_set),
         cmocka_unit_test(health_and_nothing_else),
         cmocka_unit_test(metrics_are_prometheus),
         cmocka_unit_test(a_listener_for_admins_off_loopback_is_refused),
