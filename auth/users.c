@@ -64,11 +64,12 @@ static void entry_free(struct entry *e)
     free(e);
 }
 
+/* Into zeroed memory. */
 static struct slice put_string(char **at, struct slice s)
 {
     struct slice copy = slice_of(*at, s.len);
     if (s.len) memcpy(*at, s.at, s.len);
-    *at += s.len;
+    *at += s.len + 1;
     return copy;
 }
 
@@ -82,7 +83,7 @@ static const struct slice *put_list(struct slice **slot, char **at, const struct
 
 static size_t list_bytes(const struct slice *list, uint32_t count)
 {
-    size_t sum = count * sizeof *list;
+    size_t sum = count * (sizeof *list + 1);
     for (uint32_t i = 0; i < count; i++) sum += list[i].len;
     return sum;
 }
@@ -96,8 +97,8 @@ static struct entry *entry_new(const struct user_setup *setup)
         names = &setup->name;
         name_count = 1;
     }
-    size_t size = sizeof(struct entry) + setup->name.len + setup->role.len + setup->db_user.len +
-                  list_bytes(setup->arns, setup->arn_count) +
+    size_t size = sizeof(struct entry) + setup->name.len + 1 + setup->role.len + 1 +
+                  setup->db_user.len + 1 + list_bytes(setup->arns, setup->arn_count) +
                   list_bytes(setup->functions, setup->function_count) +
                   list_bytes(setup->idp_users, setup->idp_user_count) +
                   list_bytes(names, name_count);

@@ -45,7 +45,7 @@ const char *auth_method_text(enum auth_method method);
 /* What a user may see and do in the admin console; each level includes those before it. */
 enum console_level { CONSOLE_NONE, CONSOLE_VIEWER, CONSOLE_OPERATOR, CONSOLE_ROUTER };
 
-/* One user. Slices and pointers live as long as the table. */
+/* One user. Slices and pointers live as long as the table; each text is followed by a NUL. */
 struct user {
     struct slice name;
     unsigned methods; /* AUTH_BIT(...) | ... */

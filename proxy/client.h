@@ -76,13 +76,13 @@ struct client {
     struct frame frame;
     struct buf held; /* the start of a message, or requests that wait for a server */
     struct address address;
+    uint16_t listen; /* which of the configuration's listeners */
+    uint8_t state;
+    bool unproven;  /* the warehouse is to judge what it gave; until then it may do nothing */
     char *identity; /* what vouched for it said it is, see client_identity; NULL: its user's name */
     char *db_user;  /* made of that identity; NULL: its user's */
     uint64_t id;
     uint64_t opened_ms;
-    uint16_t listen; /* which of the configuration's listeners */
-    uint8_t state;
-    bool unproven; /* the warehouse is to judge what it gave; until then it may do nothing */
 };
 
 /* Takes over the socket, also on failure (false: it is closed, the client may be freed). */

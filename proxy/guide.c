@@ -51,17 +51,23 @@ static uint32_t db_users_of(const struct realm_role *role, struct slice *slices)
     return n;
 }
 
+static struct slice text(const struct guide *g, enum guide_text which)
+{
+    const uint16_t from = which ? g->ends[which - 1] : 0;
+    return slice_of(g->texts + from, g->ends[which] - from);
+}
+
 static struct route_facts facts_of(struct session *s, struct slice db_users[DB_USERS_MAX])
 {
     const struct guide *g = s->guide;
     return (struct route_facts){
         .user = s->client.user->name,
-        .role = slice_str(s->role_name),
-        .database = g->database,
-        .application = g->application,
-        .query_group = g->query_group,
-        .client = g->address,
-        .tls = g->tls,
+        .role = s->client.user->role,
+        .database = text(g, GUIDE_DATABASE),
+        .application = text(g, GUIDE_APPLICATION),
+        .query_group = text(g, GUIDE_QUERY_GROUP),
+        .client = match_address_of(&s->client.address),
+        .tls = stream_is_tls(&s->client.stream),
         .at_s = g->login_s,
         .db_user = client_db_user(&s->client),
         .db_users = db_users,
@@ -69,36 +75,32 @@ static struct route_facts facts_of(struct session *s, struct slice db_users[DB_U
     };
 }
 
-/* Copies of what the startup packet says, which will be gone: written first, pointed to when they
- * do not move any more. */
+/* Copies of what the startup packet says, which will be gone. */
 static bool keep_facts(struct session *s, struct slice version)
 {
-    struct client *c = &s->client;
-    struct slice parameters = client_startup(c), database = startup_get(parameters, "database");
-    struct guide *g = calloc(1, sizeof *g);
+    struct slice parameters = client_startup(&s->client);
+    const struct slice database = startup_get(parameters, "database");
+    const struct slice texts[GUIDE_TEXTS] = {
+        [GUIDE_DATABASE] = database.len ? database : startup_get(parameters, "user"),
+        [GUIDE_APPLICATION] = startup_get(parameters, "application_name"),
+        [GUIDE_QUERY_GROUP] = startup_get(parameters, "query_group"),
+        [GUIDE_VERSION] = version,
+    };
+    size_t sum = 0;
+    _Static_assert(GUIDE_TEXTS * STARTUP_MAX <= UINT16_MAX, "see `ends`");
+    for (size_t i = 0; i < GUIDE_TEXTS; i++) sum += texts[i].len;
+    struct guide *g = calloc(1, sizeof *g + sum);
     if (!g) return false;
     s->guide = g;
-    struct {
-        struct slice *at, text;
-    } texts[] = {
-        { &g->database, database.len ? database : startup_get(parameters, "user") },
-        { &g->application, startup_get(parameters, "application_name") },
-        { &g->query_group, startup_get(parameters, "query_group") },
-        { &g->version, version },
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        buf_add_slice(&g->texts, texts[i].text);
-    const char *at = g->texts.at;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        *texts[i].at = slice_of(at, texts[i].text.len);
-        if (at) at += texts[i].text.len;
+    for (size_t i = 0, at = 0; i < GUIDE_TEXTS; i++) {
+        if (texts[i].len) memcpy(g->texts + at, texts[i].at, texts[i].len);
+        at += texts[i].len;
+        g->ends[i] = (uint16_t)at;
     }
-    g->address = match_address_of(&c->address);
-    g->tls = stream_is_tls(&c->stream);
     g->login_s = time(NULL);
     g->rule = g->login_rule = ROUTE_NO_RULE;
     g->is_first = true;
-    return !g->texts.failed;
+    return true;
 }
 
 static void hold_routes(struct session *s)
@@ -110,7 +112,6 @@ static void hold_routes(struct session *s)
 
 void guide_end(struct session *s)
 {
-    if (s->guide) buf_fini(&s->guide->texts);
     free(s->guide);
     s->guide = NULL;
     route_force_unref(s->routes);
@@ -130,7 +131,7 @@ static struct slice unquoted(struct slice value)
 static struct slice group_in_force(const struct session *s)
 {
     return carry_has_group(s) ? unquoted(settings_get(s->settings, slice_str("query_group")))
-                              : s->guide->query_group;
+                              : text(s->guide, GUIDE_QUERY_GROUP);
 }
 
 /* ---- which cluster ---------------------------------------------------------------------------
@@ -154,8 +155,8 @@ static struct pool_setup setup_for(const struct session *s, const struct realm_c
         .cluster = cluster,
         .database = s->pool ? slice_str(s->pool->target.database) : (struct slice){ 0 },
         .db_user = s->pool ? slice_str(s->pool->target.db_user) : (struct slice){ 0 },
-        .role = slice_str(s->role_name),
-        .protocol_version = g->version,
+        .role = s->client.user->role,
+        .protocol_version = text(g, GUIDE_VERSION),
         .settings = *settings,
     };
 }
@@ -386,7 +387,7 @@ bool guide_login(struct session *s, struct slice version, struct pool_setup *set
         .database = facts.database,
         .db_user = facts.db_user,
         .role = facts.role,
-        .protocol_version = g->version,
+        .protocol_version = text(g, GUIDE_VERSION),
         .settings = realm->config->pool,
     };
     if (!s->routes->table)

@@ -30,23 +30,31 @@
 #include "proxy/shared.h"
 #include "proxy/traffic.h"
 
+/* What the startup packet said. */
+enum guide_text {
+    GUIDE_DATABASE,
+    GUIDE_APPLICATION,
+    GUIDE_QUERY_GROUP,
+    GUIDE_VERSION,
+    GUIDE_TEXTS
+};
+
 struct guide {
-    struct buf texts; /* what the slices below point into */
-    struct slice database, application, query_group, version;
-    struct match_address address;
     int64_t login_s;
     uint64_t kind; /* params_kind of what it was welcomed with; 0: it was not */
     /* The decision that it goes by. */
     uint32_t login_rule, rule;
     const struct slice *clusters; /* into the table */
     uint32_t cluster_count;
-    struct slice group;        /* its query_group as the table has it, likewise */
-    struct route_tally *tally; /* of `rule`; NULL: none */
-    uint8_t needs;             /* enum route_need: what of its statements is looked at */
-    uint8_t shadow_needs;      /* likewise for the candidate table */
-    uint64_t shadow_serial;    /* of that table */
-    bool tls, is_first;        /* is_first: on the first of the clusters */
-    bool is_decided;           /* for the message under way, which may have to wait for a server */
+    uint8_t needs;              /* enum route_need: what of its statements is looked at */
+    uint8_t shadow_needs;       /* likewise for the candidate table */
+    bool is_first;              /* on the first of the clusters */
+    bool is_decided;            /* for the message under way, which may have to wait for a server */
+    struct slice group;         /* its query_group as the table has it, likewise */
+    struct route_tally *tally;  /* of `rule`; NULL: none */
+    uint64_t shadow_serial;     /* of the candidate table */
+    uint16_t ends[GUIDE_TEXTS]; /* of each text in `texts` */
+    char texts[];
 };
 
 /* At login: decides, and fills `setup`. `version`: client_protocol_version. False: nowhere, and

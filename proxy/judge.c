@@ -16,7 +16,7 @@ const struct realm_role *judge_role(struct session *s)
 {
     struct realm *now = s->client.env->realm;
     if (s->role && s->role_realm == now->generation) return s->role;
-    s->role = realm_role(now, s->role_name);
+    s->role = realm_role(now, session_role_name(s));
     s->role_realm = now->generation;
     return s->role;
 }
@@ -37,9 +37,10 @@ bool judge_goes_on(struct session *s)
 {
     struct err err;
     const struct client *c = &s->client;
-    const struct realm_role *before = realm_role(c->realm, s->role_name), *now = judge_role(s);
+    const struct realm_role *before = realm_role(c->realm, session_role_name(s)),
+                            *now = judge_role(s);
     const struct user *user = users_find(c->env->realm->users, c->user->name);
-    const bool is_same_role = user && slice_is(user->role, s->role_name) && now;
+    const bool is_same_role = user && slice_is(user->role, session_role_name(s)) && now;
     /* A search path is set on servers at login, and names are judged by it. */
     if (is_same_role && (grants_is_unrestricted(now->grants) ||
                          (s->restricted && strcmp(path_of(before), path_of(now)) == 0)))
@@ -112,7 +113,7 @@ static void log_refusal(struct session *s, enum event event, const char *decisio
     char from[ADDRESS_TEXT_MAX];
     log_event(s->client.env->log, event, LOG_TEXT("decision", decision),
               LOG_U64("conn", s->client.id), LOG_STR("user", s->client.user->name),
-              LOG_TEXT("role", s->role_name),
+              LOG_TEXT("role", session_role_name(s)),
               LOG_TEXT("from", address_text(&s->client.address, from)),
               LOG_TEXT("reason", grants_reason_code(v->reason)), LOG_TEXT("object", v->object),
               LOG_U64("statement", v->statement), LOG_U64("at", v->at), LOG_END);
@@ -126,7 +127,7 @@ static bool record(struct session *s, enum audit_decision decision, const char *
     struct audit_statement statement = {
         .who = { .conn = s->client.id,
                  .user = s->client.user->name,
-                 .role = s->role_name,
+                 .role = session_role_name(s),
                  .identity = client_identity(&s->client),
                  .from = address_text(&s->client.address, from),
                  .database = s->pool->target.database },
@@ -174,7 +175,7 @@ static void remember(struct session *s, const char *decision, const struct verdi
     r->why = *why;
     refusal_text(r->id, sizeof r->id, slice_str(decision));
     refusal_text(r->user, sizeof r->user, s->client.user->name);
-    refusal_text(r->role, sizeof r->role, slice_str(s->role_name));
+    refusal_text(r->role, sizeof r->role, s->client.user->role);
     refusal_text(r->database, sizeof r->database, slice_str(s->pool->target.database));
     refusal_text(r->pool, sizeof r->pool, slice_str(s->pool->key));
     refusal_text(r->from, sizeof r->from, slice_str(address_text(&s->client.address, from)));
@@ -255,7 +256,7 @@ static enum take judge_text(struct session *s, const struct question *q, struct 
     struct verdict verdict;
     struct err err;
     if (!role) {
-        err_set(&err, ERR_DENIED, "the role \"%s\" is gone", s->role_name);
+        err_set(&err, ERR_DENIED, "the role \"%s\" is gone", session_role_name(s));
         return local_refuse(s, q->piece->type, &err, out);
     }
     const bool records = q->executes && audit_wants_all(s->client.env->shared->audit);

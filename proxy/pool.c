@@ -93,7 +93,7 @@ static void refuse_line(struct pool *p, const struct err *err)
     struct err why = *err; /* a refusal may lead to the pool's own last_failure being rewritten */
     while ((t = first_in_line(p))) {
         take_out_of_line(p, t);
-        t->refused(t, &why);
+        t->events->refused(t, &why);
     }
     watch_line(p);
 }
@@ -124,7 +124,7 @@ static void on_line_due(struct wheel_node *node)
         metrics_add(&p->env->metrics, METRIC_wait_timeouts, 1);
         explain_wait(p, &err);
         take_out_of_line(p, t);
-        t->refused(t, &err);
+        t->events->refused(t, &err);
     }
     watch_line(p);
 }
@@ -301,7 +301,7 @@ static void pass_on(struct pool *p, struct server *s)
         take_out_of_line(p, t);
         watch_line(p);
         if (s->place != POOL_BUSY) place(p, s, POOL_BUSY);
-        t->served(t, s);
+        t->events->served(t, s);
         return;
     }
     s->idle_since_ms = env_now_ms(p->env);
@@ -402,7 +402,7 @@ static void drop_parameter(struct pool *p, const struct server *s)
     list_each(node, &p->line)
     {
         struct pool_ticket *t = list_item(node, struct pool_ticket, node);
-        if (fits(s, t)) t->drop_parameter(t, slice_str(name));
+        if (fits(s, t)) t->events->drop_parameter(t, slice_str(name));
     }
 }
 
@@ -419,7 +419,7 @@ static void show_detours(struct pool *p)
     list_each(node, &p->line)
     {
         struct pool_ticket *t = list_item(node, struct pool_ticket, node);
-        t->detour(t);
+        t->events->detour(t);
     }
 }
 

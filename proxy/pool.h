@@ -36,16 +36,21 @@ struct pool_events {
     void (*on_dropped)(void *local); /* as server's */
 };
 
-struct pool_ticket {
-    struct list node;   /* on no list: not waiting */
-    struct slice pairs; /* startup parameters wanted; the session's, must stay */
-    uint64_t since_ms;
+/* What becomes of a ticket. */
+struct pool_ticket_events {
     void (*served)(struct pool_ticket *t, struct server *s);
     void (*refused)(struct pool_ticket *t, const struct err *err);
     /* The cluster does not accept this startup parameter: take it out of `pairs`. */
     void (*drop_parameter)(struct pool_ticket *t, struct slice name);
     /* The cluster cannot be reached. May leave the line for another pool's; true: it did. */
     bool (*detour)(struct pool_ticket *t);
+};
+
+struct pool_ticket {
+    struct list node; /* on no list: not waiting */
+    const struct pool_ticket_events *events;
+    struct slice pairs; /* startup parameters wanted; the session's, must stay */
+    uint64_t since_ms;
 };
 
 /* What a server says of itself when it is set to certain settings: so that a client that wants the

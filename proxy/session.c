@@ -283,22 +283,14 @@ void session_pin(struct session *s, const char *why)
               LOG_TEXT("why", why), LOG_END);
 }
 
-static bool take_role(struct session *s)
-{
-    free(s->role_name);
-    s->role_name = strndup(s->client.user->role.at, s->client.user->role.len);
-    if (!s->role_name) return false;
-    s->restricted = judge_is_restricted(s);
-    return true;
-}
-
 /* What the client asks for, and the pool that has it. `wishes` for the caller to free. */
 static bool choose(struct session *s, struct startup_wishes *wishes, struct pool_setup *setup,
                    struct buf *context, struct err *err)
 {
     struct client *c = &s->client;
     *wishes = (struct startup_wishes){ 0 };
-    if (!take_role(s) || !startup_wishes(client_startup(c), s->restricted, wishes))
+    s->restricted = judge_is_restricted(s);
+    if (!startup_wishes(client_startup(c), s->restricted, wishes))
         return err_set(err, ERR_OUT_OF_MEMORY, "");
     if (!guide_login(s, wishes->version, setup, err)) return false;
     if (!passthrough_begin(s, setup->cluster, &setup->given, context, err)) return false;
@@ -436,7 +428,6 @@ static void on_closed(struct client *c)
     struct session *s = session_of(c);
     if (s->moved) {
         guide_end(s);
-        free(s->role_name);
         free(s);
         return;
     }
@@ -446,7 +437,6 @@ static void on_closed(struct client *c)
     buf_fini(&s->cursors);
     buf_wipe(&s->asked_text);
     guide_end(s);
-    free(s->role_name);
     console_free(s->console);
     stmt_book_free(s->book, &c->env->worker->stmts);
     if (s->pool) pool_left(s->pool);
@@ -606,14 +596,18 @@ static bool has_room(struct env *env)
     return false;
 }
 
+static const struct pool_ticket_events ticket_events = {
+    .served = on_served,
+    .refused = on_refused,
+    .drop_parameter = on_drop_parameter,
+    .detour = on_detour,
+};
+
 static void prepare_ticket(struct session *s)
 {
     list_init(&s->ticket.node);
     hoard_place_init(&s->hoard);
-    s->ticket.served = on_served;
-    s->ticket.refused = on_refused;
-    s->ticket.drop_parameter = on_drop_parameter;
-    s->ticket.detour = on_detour;
+    s->ticket.events = &ticket_events;
 }
 
 void session_arrive(struct session *s, struct env *env, struct stream_moved *moved)

@@ -26,59 +26,59 @@
 struct console;
 struct guide;
 
+/* In the order of their sizes within each part: ten thousand idle clients pay for every hole. */
 struct session {
     struct client client; /* first: a client is its session */
     struct server *server;
     struct pool *pool;
     struct pool_ticket ticket;
-    struct buf pairs; /* startup parameters for its server */
-    struct cancel_entry cancel;
+    struct buf pairs;       /* startup parameters for its server */
+    struct stmt_book *book; /* prepared statements; NULL: none yet */
     /* What it has set: see carry.h. NULL in session mode. */
     struct settings *startup, *settings, *tentative;
     struct sql_skim *skim;        /* of a statement that is arriving in pieces */
     struct settings *server_next; /* what its server is set to, with the open transaction */
+    const char *pinned;           /* why it keeps its server; NULL: it does not */
     /* Its role, looked up again after a reload: see judge.h. */
     const struct realm_role *role;
     uint64_t role_realm;
-    char *role_name;
+    uint64_t held_generation;   /* see judge_message; 0: what is held was not judged */
+    struct slice judged;        /* the bytes that may go, of a restricted role's client: likewise */
+    struct buf cursors;         /* names of cursors that were declared, of restricted roles */
     struct guide *guide;        /* where it goes, and why: see guide.h */
     struct route_force *routes; /* held: the table that it goes by */
     struct slice rule;          /* that decided last; into that table */
     struct settings *routed;    /* what its server is set to for a rule, beside `settings` */
     char *query_group;          /* of its login's rule; NULL: none */
-    struct buf cursors;         /* names of cursors that were declared, of restricted roles */
-    uint32_t decisions;         /* refusals so far, for their ids */
-    uint64_t held_generation;   /* see judge_message; 0: what is held was not judged */
-    struct stmt_book *book;     /* prepared statements; NULL: none yet */
     uint64_t attached_ms, half_closed_ms;
     uint64_t asked_ms, began_ms; /* its query, its transaction: see tally.h */
     struct buf asked_text;       /* of what is under way; see slow.h */
+    struct console *console;     /* it talks to us, not to a server: see console.h */
+    struct hoard_place hoard;    /* memory for what it holds */
+    uint32_t decisions;          /* refusals so far, for their ids */
     /* What would undo the pin, if it fails before anything has run: see carry.c. */
-    uint8_t pin_by;
     uint32_t pin_tag, pin_serial;
-    struct console *console;                   /* it talks to us, not to a server: see console.h */
-    const char *pinned;                        /* why it keeps its server; NULL: it does not */
-    uint8_t change_cycles;                     /* carry: answers since a setting was changed */
-    bool changing, change_failed, rolled_back; /* carry: a change is under way */
-    bool settling, settle_failed;              /* carry: our own SET statements are under way */
-    bool settle_hopeless;                      /* carry: nothing is left to try without */
-    bool greeting;            /* its first server has come, the welcome has not been said */
-    bool resume;              /* something that was waited for has happened */
-    bool waits;               /* what is held waits for something, not for more bytes */
-    bool is_watched;          /* some timeout is set: see watch.h */
-    uint8_t watched;          /* enum watch_kind */
-    struct hoard_place hoard; /* memory for what it holds */
-    struct slice judged; /* the bytes that may go, of a restricted role's client: see judge.h */
-    bool preparing, prepare_failed; /* carry: a PREPARE of a restricted role is under way */
-    bool recorded;     /* its statement waits, and has been judged and recorded before */
-    bool restricted;   /* by its role: statements are gathered whole and judged */
-    bool keeps_server; /* session mode */
-    bool terminated;   /* the client has said Terminate */
-    bool half_closed;  /* it says no more, but still waits for answers: half_closed.h */
-    bool discarding;   /* our refusal: the client's messages are dropped up to a Sync */
-    bool sending;      /* the message under way goes to the server, rest included */
-    bool moved;        /* this memory only waits for the old stream to be closed */
-    bool farewell;     /* the server's FATAL has been passed on: say no more */
+    uint8_t pin_by;
+    struct cancel_entry cancel;
+    uint8_t change_cycles; /* carry: answers since a setting was changed */
+    uint8_t watched;       /* enum watch_kind */
+    bool changing : 1, change_failed : 1, rolled_back : 1; /* carry: a change is under way */
+    bool settling : 1, settle_failed : 1;   /* carry: our own SET statements are under way */
+    bool settle_hopeless : 1;               /* carry: nothing is left to try without */
+    bool preparing : 1, prepare_failed : 1; /* carry: a PREPARE of a restricted role is under way */
+    bool greeting : 1;     /* its first server has come, the welcome has not been said */
+    bool resume : 1;       /* something that was waited for has happened */
+    bool waits : 1;        /* what is held waits for something, not for more bytes */
+    bool is_watched : 1;   /* some timeout is set: see watch.h */
+    bool recorded : 1;     /* its statement waits, and has been judged and recorded before */
+    bool restricted : 1;   /* by its role: statements are gathered whole and judged */
+    bool keeps_server : 1; /* session mode */
+    bool terminated : 1;   /* the client has said Terminate */
+    bool half_closed : 1;  /* it says no more, but still waits for answers: half_closed.h */
+    bool discarding : 1;   /* our refusal: the client's messages are dropped up to a Sync */
+    bool sending : 1;      /* the message under way goes to the server, rest included */
+    bool moved : 1;        /* this memory only waits for the old stream to be closed */
+    bool farewell : 1;     /* the server's FATAL has been passed on: say no more */
 };
 
 /* A new connection, already accepted. Closes the socket when there is no memory. */
@@ -123,6 +123,12 @@ const struct pool_events *session_pool_events(void);
 static inline bool session_is_plain(const struct session *s)
 {
     return s->keeps_server && !s->restricted;
+}
+
+/* Of its user in the configuration that it came in under. */
+static inline const char *session_role_name(const struct session *s)
+{
+    return s->client.user->role.at;
 }
 
 static inline struct session *session_of(struct client *c) { return (struct session *)c; }
