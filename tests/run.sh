@@ -17,6 +17,7 @@ run_one() { # PROGRAM: its output in $log, its status in $status
 }
 
 for program in "$@"; do
+    since=$SECONDS
     run_one "$program"
     if [ -n "${TEST_AGAIN:-}" ] && { [ "$status" != 0 ] || grep -E '^not ok ' "$log" | grep -Evq '# ?SKIP'; }; then
         echo "shaky: ${program#"$PWD"/} failed and is run once more:"
@@ -42,6 +43,7 @@ for program in "$@"; do
     printf '%-44s %3d ok' "${program#"$PWD"/}" "$ok"
     [ "$skip" = 0 ] || printf ', %d skipped' "$skip"
     [ "$bad" = 0 ] || printf ', %d NOT OK' "$bad"
+    [ $((SECONDS - since)) -lt 5 ] || printf ', %d s' $((SECONDS - since))
     echo
     if [ "$bad" -gt 0 ]; then
         sed 's/^/    /' "$log" | tail -n "${TEST_LOG_LINES:-200}"

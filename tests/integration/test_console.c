@@ -34,6 +34,9 @@ static const char config[] =
     "  \"log\": { \"statements\": \"normalized\" },\n"
     "  \"pool\": { \"mode\": \"transaction\", \"size\": 3, \"wait_timeout\": \"1s\" } }\n";
 
+/* The warehouse's password, which nobody may ever see. */
+#define SECRET "canary-c0ffee"
+
 static struct kit *kit;
 static struct postgres pg;
 static struct proxy proxy;
@@ -45,7 +48,7 @@ static int start(void **state)
     (void)state;
     kit = kit_new("console");
     if (!postgres_start(kit, &pg, NULL)) return -1;
-    kit_file(kit, "none", "none");
+    kit_file(kit, "none", SECRET);
     health_port = kit_port(kit);
     admin_port = kit_port(kit);
     snprintf(text, sizeof text, config, pg.port, health_port, admin_port);
@@ -144,6 +147,9 @@ static void every_show_in_both_protocols(void **state)
                 assert_int_equal(PQntuples(results[k]), rows);
                 for (size_t f = 0; f < n; f++)
                     assert_string_equal(PQfname(results[k], (int)f), columns[f].name);
+                for (size_t cell = 0; cell < n * (size_t)rows; cell++)
+                    assert_null(strstr(PQgetvalue(results[k], (int)(cell / n), (int)(cell % n)),
+                                       SECRET)); /* CVE-2023-22332 */
                 PQclear(results[k]);
             }
         }

@@ -166,6 +166,29 @@ static void words_before_tls_are_not_repeated_CVE_2024_10977_CVE_2022_41862(void
     liar_end(&l);
 }
 
+/* CVE-2021-43766, CVE-2021-43767, CVE-2021-23222: what came in one segment with the server's `S`
+ * was read as if it had been encrypted: here a whole login. */
+static void bytes_behind_the_offer_of_tls_are_not_read_CVE_2021_43766_CVE_2021_43767(void **state)
+{
+    struct world *w = *state;
+    static const char forged[] = "SR\0\0\0\10\0\0\0\0S\0\0\0\31client_encoding\0UTF8\0"
+                                 "K\0\0\0\14\0\0\0\7\0\0\0\7Z\0\0\0\5I";
+    static const size_t lengths[] = { 2, 10, sizeof forged - 1 };
+    for (size_t at = 0; at < 3; at++)
+        for (int required = 0; required < 2; required++) {
+            struct liar l =
+                liar_start(&(struct script){ .greeting = forged, .greeting_len = lengths[at] });
+            struct proxy p;
+            start(w, &p, &l, required ? "{ \"mode\": \"require\" }" : "{ \"mode\": \"prefer\" }");
+            PGconn *c = connect_to(p.port, "postgres", "");
+            assert_int_equal(PQstatus(c), CONNECTION_BAD);
+            assert_true(proxy_log_has(w->kit, &p, "unexpected answer to SSLRequest", 2000));
+            PQfinish(c);
+            assert_true(proxy_stop(w->kit, &p));
+            liar_end(&l);
+        }
+}
+
 /* CVE-2018-10915, CVE-2020-25694: the second attempt forgot what the first had been asked for. */
 static void dialling_again_keeps_its_security_CVE_2018_10915_CVE_2020_25694(void **state)
 {
@@ -291,6 +314,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_before_tls_are_not_repeated_CVE_2024_10977_CVE_2022_41862),
+        cmocka_unit_test(bytes_behind_the_offer_of_tls_are_not_read_CVE_2021_43766_CVE_2021_43767),
         cmocka_unit_test(dialling_again_keeps_its_security_CVE_2018_10915_CVE_2020_25694),
         cmocka_unit_test(errors_without_fields_CVE_2026_6666),
         cmocka_unit_test(sizes_are_not_believed_CVE_2026_6477_CVE_2025_12818_CVE_2026_6473),

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static struct json_doc *parse(const char *text)
 {
@@ -237,12 +238,42 @@ static void numbers_have_fractions_and_exponents(void **state)
     json_free(doc);
 }
 
+/* CVE-2025-11230: an exponent was multiplied out, one zero after the other. Here none takes longer
+ * than its digits; what has no value as a number is no JSON, or is not read as an integer. */
+static void exponents_take_no_time_CVE_2025_11230(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "[1e10000000]", "[1e-10000000]",
+                                         "[-1e99999999999999999999]", "[0e99999999999]",
+                                         "[1E+2147483648]" };
+    enum { DIGITS = 1 << 20 };
+    char *digits = malloc(DIGITS);
+    struct json_error error;
+    assert_non_null(digits);
+    memset(digits, '7', DIGITS);
+    digits[0] = '[';
+    digits[DIGITS - 1] = ']';
+    const clock_t before = clock();
+    for (size_t i = 0; i <= sizeof texts / sizeof *texts; i++) {
+        const bool last = i == sizeof texts / sizeof *texts;
+        struct json_doc *doc =
+            json_parse(last ? slice_of(digits, DIGITS) : slice_str(texts[i]), 100, &error);
+        int64_t integer = 7;
+        if (doc && json_integer(json_first(json_root(doc)), &integer) && integer != 0)
+            fail_msg("%zu: %lld", i, (long long)integer);
+        json_free(doc);
+    }
+    assert_true(clock() - before < 5 * CLOCKS_PER_SEC);
+    free(digits);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_know_where_they_stand),
         cmocka_unit_test(integers_are_exact),
         cmocka_unit_test(numbers_have_fractions_and_exponents),
+        cmocka_unit_test(exponents_take_no_time_CVE_2025_11230),
         cmocka_unit_test(what_is_not_json_is_refused),
         cmocka_unit_test(long_numbers_are_not_cut),
         cmocka_unit_test(depth_is_bounded),
