@@ -107,6 +107,7 @@ static bool send_settings(struct server *server, struct settings *to, struct ups
     bool ok = !sql.failed && !message.failed &&
               txn_sent(&server->txn, FRONTEND_QUERY, TXN_SWALLOW | TXN_SWALLOW_ERROR, CARRY_TAG, 0);
     if (ok) upstream_say(out, buf_slice(&message));
+    server->shelf.unnamed_serial = 0; /* a Query makes an end of it */
     if (ok && message.len > OUTBOX_SCRATCH_BYTES) upstream_flush(out);
     buf_fini(&sql);
     buf_fini(&message);

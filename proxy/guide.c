@@ -539,6 +539,13 @@ static void adopt_table(struct session *s)
     gather(s);
 }
 
+bool guide_defers(struct session *s, bool may_adopt)
+{
+    if (s->keeps_server || s->pinned || s->pool->target.given) return false;
+    if (may_adopt) adopt_table(s);
+    return s->routes->table && s->guide->needs;
+}
+
 /* What a table decides for all the life of a session, and cannot be changed once it is in. */
 static bool is_for_good(const struct session *s, const struct route_decision *d)
 {

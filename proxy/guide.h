@@ -77,6 +77,10 @@ bool guide_identified(struct session *s, struct err *err);
 /* Gives back what the session keeps for its routes. */
 void guide_end(struct session *s);
 
+/* Whether BEGIN alone is to wait for the statement that decides; `may_adopt`: nothing is under way,
+ * so that a table that came into force since counts. */
+bool guide_defers(struct session *s, bool may_adopt);
+
 /* A message that needs a server, before it gets one: SEND: go on; WAIT, STOP, DROP (refused). */
 enum take guide_take(struct session *s, const struct piece *p, struct upstream *out);
 

@@ -2,6 +2,7 @@
 
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
+#include "proxy/deferred.h"
 #include "proxy/prepared.h"
 
 #include <stdlib.h>
@@ -26,14 +27,9 @@ void local_drop(struct session *s, void *arg)
     local_free(local);
 }
 
-static uint8_t status_of(const struct session *s)
-{
-    return s->server && s->server->txn.status ? s->server->txn.status : TXN_IDLE;
-}
-
 static void give(struct session *s, struct local *local, struct outbox *out)
 {
-    if (local->ready) backend_ready(&local->messages, status_of(s));
+    if (local->ready) backend_ready(&local->messages, deferred_status(s));
     prepared_named(s, local->serial, true);
     if (out)
         outbox_copy(out, buf_slice(&local->messages));
@@ -129,24 +125,31 @@ bool local_must_wait(const struct session *s, uint8_t type)
     return is_simple(type) && s->server && s->server->txn.count;
 }
 
-enum take local_refuse(struct session *s, uint8_t type, const struct err *err, struct upstream *out)
+enum take local_refuse_said(struct session *s, uint8_t type, struct buf *messages,
+                            struct upstream *out)
 {
     struct txn *txn = s->server ? &s->server->txn : NULL;
     bool simple = is_simple(type);
-    if (local_must_wait(s, type)) return TAKE_WAIT;
-    struct buf messages = { 0 };
-    backend_error(&messages, err);
     bool open = txn && (txn->open_batch || txn->count || txn->status == TXN_BLOCK);
     if (!open) {
+        deferred_fail(s);
         s->discarding = !simple;
-        return local_say(s, &messages, simple) ? TAKE_DROP : no_memory(s);
+        return local_say(s, messages, simple) ? TAKE_DROP : no_memory(s);
     }
     if (simple) {
-        if (!poison(s, true, out) || !local_say(s, &messages, true)) return no_memory(s);
+        if (!poison(s, true, out) || !local_say(s, messages, true)) return no_memory(s);
         return TAKE_DROP;
     }
     /* The error first: what fails on the server after it is not shown. */
     s->discarding = true;
-    if (!local_say(s, &messages, false) || !poison(s, false, out)) return no_memory(s);
+    if (!local_say(s, messages, false) || !poison(s, false, out)) return no_memory(s);
     return TAKE_DROP;
+}
+
+enum take local_refuse(struct session *s, uint8_t type, const struct err *err, struct upstream *out)
+{
+    struct buf messages = { 0 };
+    if (local_must_wait(s, type)) return TAKE_WAIT;
+    backend_error(&messages, err);
+    return local_refuse_said(s, type, &messages, out);
 }

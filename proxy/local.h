@@ -28,6 +28,11 @@ bool local_say(struct session *s, struct buf *messages, bool ready);
 enum take local_refuse(struct session *s, uint8_t type, const struct err *err,
                        struct upstream *out);
 
+/* The same with the ErrorResponse as it is to be said; takes `messages` over. Not while
+ * local_must_wait. */
+enum take local_refuse_said(struct session *s, uint8_t type, struct buf *messages,
+                            struct upstream *out);
+
 /* Not yet: whether a simple query's transaction is open is known when all before it is answered. */
 bool local_must_wait(const struct session *s, uint8_t type);
 

@@ -22,6 +22,11 @@ struct stmt_book *prepared_book(struct session *s)
     return s->book;
 }
 
+static struct stmt_table *stmts_of(const struct session *s)
+{
+    return &s->client.env->worker->stmts;
+}
+
 static enum take no_memory(struct session *s)
 {
     struct err err;
@@ -176,23 +181,31 @@ bool prepared_restore(struct session *s, struct slice name, struct upstream *out
     return true;
 }
 
-/* The unnamed statement is replaced; `refers` is taken over. */
-static enum take parse_unnamed(struct session *s, const struct piece *p,
-                               const struct frontend_parse *parse, struct stmt_reference *refers,
-                               struct upstream *out)
+/* The unnamed statement is replaced; `refers` is taken over. False: no memory. */
+static bool keep_unnamed(struct session *s, const struct frontend_parse *parse,
+                         struct stmt_reference *refers)
 {
     struct stmt_book *book = prepared_book(s);
-    if (!book) return no_memory(s);
-    stmt_book_drop_unnamed(book, table_of(s->server));
+    if (!book) return false;
+    stmt_book_drop_unnamed(book, stmts_of(s));
     buf_truncate(&book->unnamed, 0);
     if (book->unnamed.cap > PREPARED_HELD_MAX / 16) buf_fini(&book->unnamed);
     buf_add(&book->unnamed, parse->text.at, parse->text.len + 1 + parse->types.len);
-    if (book->unnamed.failed) return no_memory(s);
+    if (book->unnamed.failed) return false;
     book->unnamed_effects = carry_effects(parse->text);
     book->unnamed_generation = judge_generation(s);
     book->unnamed_serial = ++s->client.env->worker->unnamed_serial;
     book->unnamed_refers = *refers;
     *refers = (struct stmt_reference){ 0 };
+    return true;
+}
+
+static enum take parse_unnamed(struct session *s, const struct piece *p,
+                               const struct frontend_parse *parse, struct stmt_reference *refers,
+                               struct upstream *out)
+{
+    if (!keep_unnamed(s, parse, refers)) return no_memory(s);
+    struct stmt_book *book = s->book;
     s->server->shelf.unnamed_serial = book->unnamed_serial;
     uint32_t serial = (uint32_t)book->unnamed_serial;
     if (!book->unnamed_refers.stmt)
@@ -209,10 +222,11 @@ static enum take parse_large(struct session *s, const struct piece *p)
     return txn_sent(&s->server->txn, p->type, 0, 0, 0) ? TAKE_SEND : no_memory(s);
 }
 
-static enum take parse_named(struct session *s, const struct frontend_parse *parse,
-                             struct stmt_reference *refers, struct upstream *out)
+/* SEND: *entry is in the book now; `refers` is taken over. Otherwise it was refused. */
+static enum take keep_named(struct session *s, const struct frontend_parse *parse,
+                            struct stmt_reference *refers, struct upstream *out,
+                            struct stmt_entry **entry)
 {
-    struct server *server = s->server;
     struct stmt_book *book = prepared_book(s);
     struct err err;
     bool is_new;
@@ -222,18 +236,44 @@ static enum take parse_named(struct session *s, const struct frontend_parse *par
                 (int)(parse->name.len < 100 ? parse->name.len : 100), parse->name.at);
         return local_refuse(s, FRONTEND_PARSE, &err, out);
     }
-    struct stmt *stmt = stmt_intern(table_of(server), parse->text, parse->types, &is_new);
+    struct stmt *stmt = stmt_intern(stmts_of(s), parse->text, parse->types, &is_new);
     if (!stmt) return no_memory(s);
     if (is_new) stmt->effects = carry_effects(parse->text);
-    struct stmt_entry *entry = stmt_book_enter(book, table_of(server), parse->name, stmt,
-                                               s->client.realm->config->limits.prepared_per_client);
-    if (!entry) return no_memory(s);
-    entry->generation = judge_generation(s);
-    entry->refers = *refers;
+    *entry = stmt_book_enter(book, stmts_of(s), parse->name, stmt,
+                             s->client.realm->config->limits.prepared_per_client);
+    if (!*entry) return no_memory(s);
+    (*entry)->generation = judge_generation(s);
+    (*entry)->refers = *refers;
     *refers = (struct stmt_reference){ 0 };
-    bool ok = is_shelved(server, stmt) ? local_answer(s, LOCAL_PARSE_COMPLETE, entry->serial)
-                                       : shelve(s, out, stmt, entry->generation, 0, entry->serial);
+    return TAKE_SEND;
+}
+
+static enum take parse_named(struct session *s, const struct frontend_parse *parse,
+                             struct stmt_reference *refers, struct upstream *out)
+{
+    struct stmt_entry *entry;
+    enum take take = keep_named(s, parse, refers, out, &entry);
+    if (take != TAKE_SEND) return take;
+    bool ok = is_shelved(s->server, entry->stmt)
+                  ? local_answer(s, LOCAL_PARSE_COMPLETE, entry->serial)
+                  : shelve(s, out, entry->stmt, entry->generation, 0, entry->serial);
     return ok ? TAKE_DROP : no_memory(s);
+}
+
+enum take prepared_keep(struct session *s, const struct piece *p, struct upstream *out)
+{
+    struct frontend_parse parse;
+    struct stmt_reference refers = { 0 };
+    struct stmt_entry *entry = NULL;
+    if (!frontend_read_parse(piece_body(p), &parse)) return TAKE_MALFORMED;
+    enum take take = TAKE_SEND;
+    if (parse.name.len)
+        take = keep_named(s, &parse, &refers, out, &entry);
+    else if (!keep_unnamed(s, &parse, &refers))
+        take = no_memory(s);
+    if (take != TAKE_SEND) return take;
+    return local_answer(s, LOCAL_PARSE_COMPLETE, entry ? entry->serial : 0) ? TAKE_DROP
+                                                                            : no_memory(s);
 }
 
 enum take prepared_parse(struct session *s, const struct piece *p, struct upstream *out)
@@ -346,6 +386,17 @@ enum take prepared_close(struct session *s, const struct piece *p, struct upstre
     return local_answer(s, LOCAL_CLOSE_COMPLETE, 0) ? TAKE_DROP : no_memory(s);
 }
 
+enum take prepared_drop(struct session *s, const struct piece *p)
+{
+    uint8_t target;
+    struct slice name;
+    if (!frontend_read_target(piece_body(p), &target, &name)) return TAKE_MALFORMED;
+    struct stmt_entry *entry = target == 'S' && s->book ? stmt_book_find(s->book, name) : NULL;
+    if (entry) stmt_book_remove(s->book, stmts_of(s), entry);
+    if (target == 'S' && name.len == 0 && s->book) stmt_book_drop_unnamed(s->book, stmts_of(s));
+    return local_answer(s, LOCAL_CLOSE_COMPLETE, 0) ? TAKE_DROP : no_memory(s);
+}
+
 /* ---- by SQL --------------------------------------------------------------------------------- */
 
 bool prepared_named_by(const struct piece *p, struct slice *name)
@@ -375,12 +426,17 @@ bool prepared_text(struct session *s, struct slice name, struct slice *text, uin
     return true;
 }
 
+void prepared_forget_unnamed(struct session *s)
+{
+    if (!s->book) return;
+    stmt_book_drop_unnamed(s->book, stmts_of(s));
+    buf_fini(&s->book->unnamed);
+}
+
 void prepared_query(struct session *s)
 {
     s->server->shelf.unnamed_serial = 0;
-    if (!s->book) return;
-    stmt_book_drop_unnamed(s->book, table_of(s->server));
-    buf_fini(&s->book->unnamed);
+    prepared_forget_unnamed(s);
 }
 
 /* ---- what becomes of a Parse ---------------------------------------------------------------- */

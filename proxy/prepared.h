@@ -41,8 +41,15 @@ bool prepared_restore(struct session *s, struct slice name, struct upstream *out
 /* It may not be there any more. */
 void prepared_doubt(struct server *server, const struct stmt *stmt);
 
-/* A simple Query makes an end of the unnamed statement, on the server and for the client. */
+/* A simple Query makes an end of the unnamed statement, on the server and for the client; or for
+ * the client alone. */
 void prepared_query(struct session *s);
+void prepared_forget_unnamed(struct session *s);
+
+/* Parse and Close without a server: a statement that is known to be a good one is kept in the
+ * client's book alone, or taken out of it. */
+enum take prepared_keep(struct session *s, const struct piece *p, struct upstream *out);
+enum take prepared_drop(struct session *s, const struct piece *p);
 
 /* What the ledger says of a Parse that was sent: it was answered (ok), or failed, or never will be
  * answered. `s` may be NULL. */

@@ -2,6 +2,7 @@
 
 #include "protocol/backend.h"
 #include "proxy/carry.h"
+#include "proxy/deferred.h"
 #include "proxy/guide.h"
 #include "proxy/heal.h"
 #include "proxy/local.h"
@@ -100,6 +101,8 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         if (s && !a.swallow) tally_ready(s, server->txn.status);
         if (s && a.tag == CARRY_TAG)
             carry_settled(s);
+        else if (s && a.tag == DEFERRED_TAG)
+            deferred_answered(s);
         else if (s)
             carry_ready(s);
         else if (a.tag == ORPHAN_TAG && !server->cleaning_failed)
@@ -121,6 +124,8 @@ static bool take_first(struct session *s, struct server *server, const struct pi
             stmt_shelf_doubt(&server->shelf); /* lost, perhaps: the next time it is parsed again */
         if (s && a.kind == TXN_QUERY && a.tag == CARRY_TAG && !a.async)
             carry_settle_error(s, piece_body(p));
+        else if (s && a.kind == TXN_QUERY && a.tag == DEFERRED_TAG && !a.async)
+            deferred_error(s, p);
         else if (s)
             carry_failed(s, piece_body(p));
         server->cleaning_failed |= a.tag == ORPHAN_TAG && a.kind == TXN_QUERY && !a.async;

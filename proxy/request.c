@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/carry.h"
+#include "proxy/deferred.h"
 #include "proxy/guide.h"
 #include "proxy/heal.h"
 #include "proxy/judge.h"
@@ -32,7 +33,8 @@ static void answer(struct session *s, struct buf *out)
 static enum take answer_sync(struct session *s)
 {
     struct buf out = { 0 };
-    backend_ready(&out, TXN_IDLE);
+    backend_ready(&out, deferred_status(s));
+    deferred_synced(s);
     answer(s, &out);
     metrics_add(&s->client.env->metrics, METRIC_local_answers, 1);
     return TAKE_DROP;
@@ -101,7 +103,7 @@ static enum take take_pooled(struct session *s, const struct piece *p, struct up
 /* A Sync that needs no server: there is none, or what it ends was refused before it got there. */
 static bool is_local_sync(const struct session *s, bool was_discarding)
 {
-    return !s->server || (was_discarding && txn_is_clean(&s->server->txn));
+    return !s->server || deferred_is_open(s) || (was_discarding && txn_is_clean(&s->server->txn));
 }
 
 /* The text of a Query, as far as it is there. */
@@ -164,6 +166,16 @@ static bool is_copy_unheard_of(struct session *s)
     return s->restricted && !judge_only_observes(s);
 }
 
+/* Where to; or, of a BEGIN alone, not yet. */
+static enum take route(struct session *s, const struct piece *p, struct upstream *out)
+{
+    const bool is_asked = guide_is_asked(s);
+    enum take take = TAKE_SEND;
+    if (is_asked || deferred_state(s)) take = deferred_take(s, p, out);
+    if (take == TAKE_SEND && is_asked) take = guide_take(s, p, out);
+    return take;
+}
+
 static enum take take_first(struct session *s, const struct piece *p, struct upstream *out)
 {
     bool was_discarding = s->discarding;
@@ -199,9 +211,11 @@ static enum take take_first(struct session *s, const struct piece *p, struct ups
     if (!is_well_formed(p)) return TAKE_MALFORMED;
     if (must_yield(s, p)) return TAKE_WAIT;
     if (p->type == FRONTEND_QUERY && p->last && shim_answers(s, query_text(p))) return TAKE_DROP;
+    const bool was_routed = deferred_goes_on(s);
     enum take take = s->restricted ? judge_message(s, p, out) : TAKE_SEND;
-    if (take == TAKE_SEND && guide_is_asked(s)) take = guide_take(s, p, out);
+    if (take == TAKE_SEND && !was_routed) take = route(s, p, out);
     if (take == TAKE_SEND) take = need_server(s, out);
+    if (take == TAKE_SEND) take = deferred_send(s, out);
     if (take == TAKE_SEND && p->type == FRONTEND_QUERY)
         take = carry_query(s, query_text(p), !p->last, out);
     s->recorded = take == TAKE_WAIT;
@@ -299,8 +313,8 @@ void request_take(struct session *s, const char *at, size_t len)
         in = buf_slice(&c->held);
     }
     /* In line: whatever comes now only makes the heap larger. */
-    s->waits =
-        c->state == CLIENT_WAITING || c->state == CLIENT_JOINING || s->settling || s->greeting;
+    s->waits = c->state == CLIENT_WAITING || c->state == CLIENT_JOINING || s->settling ||
+               s->greeting || deferred_state(s) == DEFERRED_SENT;
     if (s->waits) {
         hold(s, in, was_held);
         return;

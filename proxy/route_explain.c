@@ -1,5 +1,6 @@
 #include "proxy/route_explain.h"
 
+#include "protocol/sql_boundary.h"
 #include "protocol/sql_lex.h"
 #include "protocol/units.h"
 #include "proxy/route_world.h"
@@ -105,6 +106,15 @@ static enum route_explained without_table(struct explaining *x, struct buf *out)
     return ROUTE_EXPLAINED_TO;
 }
 
+/* A BEGIN that the data path answers without a server: see deferred.h. */
+static bool waits(const struct explaining *x, const struct route_decision *d)
+{
+    return x->q->sql && !x->q->json && d->outcome == ROUTE_TO &&
+           sql_boundary_opens(sql_boundary(slice_str(x->q->sql))) &&
+           pool_of((struct explaining *)(uintptr_t)x, d).mode != CONFIG_POOL_SESSION &&
+           route_needs(x->table, &x->facts, d->login_rule);
+}
+
 static enum route_explained with_table(struct explaining *x, struct buf *out)
 {
     struct route_decision d;
@@ -118,6 +128,9 @@ static enum route_explained with_table(struct explaining *x, struct buf *out)
     if (x->q->json) buf_add_u8(out, '\n');
     if (x->q->sql && !x->statement.is_read && !x->q->json)
         buf_add_str(out, "the statement was not understood to its end: tables may be missing\n");
+    if (waits(x, &d))
+        buf_add_str(out,
+                    "BEGIN alone waits: the transaction's first statement decides, not this\n");
     if (!ok) out->failed = true;
     return routed ? ROUTE_EXPLAINED_TO : ROUTE_EXPLAINED_NOWHERE;
 }

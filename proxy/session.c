@@ -4,6 +4,7 @@
 #include "protocol/startup.h"
 #include "proxy/carry.h"
 #include "proxy/console.h"
+#include "proxy/deferred.h"
 #include "proxy/fleet.h"
 #include "proxy/guide.h"
 #include "proxy/half_closed.h"
@@ -436,6 +437,7 @@ static void on_closed(struct client *c)
     carry_end(s);
     buf_fini(&s->cursors);
     buf_wipe(&s->asked_text);
+    deferred_end(s);
     guide_end(s);
     console_free(s->console);
     stmt_book_free(s->book, &c->env->worker->stmts);
@@ -453,8 +455,9 @@ static void answer_waiting(struct session *s, const struct err *err)
     judge_forget(s);
     if (frame_next(&s->client.frame, &held, &piece) != FRAME_PIECE) return;
     backend_error(&out, err);
+    deferred_fail(s);
     if (piece.type == FRONTEND_QUERY || piece.type == FRONTEND_FUNCTION_CALL)
-        backend_ready(&out, TXN_IDLE);
+        backend_ready(&out, deferred_status(s));
     else
         s->discarding = true; /* up to the Sync, as after any error in a batch */
     client_write(&s->client, buf_slice(&out));
@@ -478,7 +481,7 @@ bool session_is_idle(const struct session *s)
     case CLIENT_FRONTED:
     case CLIENT_ACCEPTED:
     case CLIENT_SECURED:
-    case CLIENT_READY: return s->client.held.len == 0;
+    case CLIENT_READY: return s->client.held.len == 0 && !deferred_is_open(s);
     case CLIENT_ACTIVE: return txn_is_clean(&s->server->txn) && s->client.held.len == 0;
     default: return false;
     }

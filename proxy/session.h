@@ -24,6 +24,7 @@
 #include "proxy/pool.h"
 
 struct console;
+struct deferred;
 struct guide;
 
 /* In the order of their sizes within each part: ten thousand idle clients pay for every hole. */
@@ -45,6 +46,7 @@ struct session {
     uint64_t held_generation;   /* see judge_message; 0: what is held was not judged */
     struct slice judged;        /* the bytes that may go, of a restricted role's client: likewise */
     struct buf cursors;         /* names of cursors that were declared, of restricted roles */
+    struct deferred *deferred;  /* a BEGIN that waits, see deferred.h; NULL: never was one */
     struct guide *guide;        /* where it goes, and why: see guide.h */
     struct route_force *routes; /* held: the table that it goes by */
     struct slice rule;          /* that decided last; into that table */

@@ -1,6 +1,7 @@
 #include "proxy/watch.h"
 
 #include "protocol/backend.h"
+#include "proxy/deferred.h"
 
 #include <stdio.h>
 
@@ -10,6 +11,7 @@ static enum watch_kind kind_of(const struct session *s)
     if (s->client.state == CLIENT_ACTIVE && s->server && s->server->txn.count) return WATCH_QUERY;
     if (s->client.state == CLIENT_ACTIVE && s->server && s->server->txn.status != TXN_IDLE)
         return WATCH_TXN;
+    if (s->client.state == CLIENT_READY && deferred_is_open(s)) return WATCH_TXN;
     if (s->client.state == CLIENT_READY || s->client.state == CLIENT_ACTIVE) return WATCH_CLIENT;
     return WATCH_NOTHING;
 }

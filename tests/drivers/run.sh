@@ -4,6 +4,7 @@
 #   DRIVERS="psql pgjdbc ..."   which (default: all)          SCENARIOS=login,cancel   which
 #   TARGET=sluice               through Sluice, session mode (default)
 #          sluice-transaction   through Sluice, transaction mode, two servers for all
+#          sluice-routed        the same with a routing table that asks for statements, so that BEGIN waits for the next one
 #          postgres, pgbouncer  straight, or through Debian's pgbouncer (what the driver does without us)
 #          redshift             Sluice before the fake of Redshift, clients log in by Redshift's digest
 #          redshift-direct      straight to that fake
@@ -151,8 +152,15 @@ sluice_config() {
              "look": { "insert_only": ["public.driver_rows"], "search_path": "public", "catalog": true },
              "owner": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ] } },
   "access": [ { "from": "127.0.0.1/32", "users": ["*"] } ],
-  "pool": { "mode": "$1", "size": $2 } }
+  ${routes}"pool": { "mode": "$1", "size": $2 } }
 JSON
+}
+routes=''
+route_by_statement() {
+    mkdir -p "$kit_dir/sluice"
+    printf '%s\n' '{ "rules": [ { "id": "rows", "when": { "tables": ["*.driver_rows"] }, "to": "warehouse" },' \
+        '  { "id": "all", "to": "warehouse" } ] }' >"$kit_dir/sluice/routes.json"
+    routes='"routes": { "source": "file:routes.json" }, '
 }
 start_sluice() {
     export ANA_PASSWORD=secret ANA_DB_PASSWORD=secret
@@ -196,6 +204,10 @@ INI
     ;;
 redshift-direct) start_fake "${AUTH:-digest}" "$port" ;;
 sluice) start_sluice session 40 "$pg_port" '"scram-sha-256"' ;;
+sluice-routed)
+    route_by_statement
+    start_sluice transaction 2 "$pg_port" '"scram-sha-256"'
+    ;;
 sluice-transaction) start_sluice transaction 2 "$pg_port" '"scram-sha-256"' ;;
 redshift)
     fake_port=''

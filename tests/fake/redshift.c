@@ -629,6 +629,7 @@ static const struct {
     { "RELEASE", "0A000", "SQL command \"RELEASE\" not supported." },
     { "ROLLBACK TO", "0A000", "SQL command \"ROLLBACK TO\" not supported." },
     { "ROLLBACK WORK TO", "0A000", "SQL command \"ROLLBACK TO\" not supported." },
+    { "BEGIN DEFERRABLE", "42601", "syntax error at or near \"DEFERRABLE\"" },
     { "SET STANDARD_CONFORMING_STRINGS", "42704",
       "unrecognized configuration parameter \"standard_conforming_strings\"" },
     { "SHOW STANDARD_CONFORMING_STRINGS", "42704",
