@@ -2,14 +2,12 @@
 
 #include "auth/grants.h"
 #include "protocol/frontend.h"
-#include "protocol/sql_normal.h"
+#include "proxy/judge_record.h"
 #include "proxy/local.h"
-#include "proxy/ops/audit.h"
 #include "proxy/prepared.h"
 #include "proxy/shared.h"
 #include "proxy/worker.h"
 
-#include <stdio.h>
 #include <time.h>
 
 const struct realm_role *judge_role(struct session *s)
@@ -105,133 +103,6 @@ static bool decide(struct session *s, const struct realm_role *role, struct slic
     return grants_decide(role->grants, &known, text, verdict);
 }
 
-/* ---- recording ------------------------------------------------------------------------------ */
-
-static void log_refusal(struct session *s, enum event event, const char *decision,
-                        const struct verdict *v)
-{
-    char from[ADDRESS_TEXT_MAX];
-    log_event(s->client.env->log, event, LOG_TEXT("decision", decision),
-              LOG_U64("conn", s->client.id), LOG_STR("user", s->client.user->name),
-              LOG_TEXT("role", session_role_name(s)),
-              LOG_TEXT("from", address_text(&s->client.address, from)),
-              LOG_TEXT("reason", grants_reason_code(v->reason)), LOG_TEXT("object", v->object),
-              LOG_U64("statement", v->statement), LOG_U64("at", v->at), LOG_END);
-}
-
-/* False: it cannot be recorded, and must not happen. */
-static bool record(struct session *s, enum audit_decision decision, const char *id,
-                   const struct verdict *v)
-{
-    char from[ADDRESS_TEXT_MAX];
-    struct audit_statement statement = {
-        .who = { .conn = s->client.id,
-                 .user = s->client.user->name,
-                 .role = session_role_name(s),
-                 .identity = client_identity(&s->client),
-                 .from = address_text(&s->client.address, from),
-                 .database = s->pool->target.database },
-        .decision = decision,
-        .id = id,
-        .reason = grants_reason_code(v->reason),
-        .kind = sql_kind_name(v->kind),
-        .verb = sql_verb_name(v->verb),
-        .object = v->object,
-        .statements = v->statement,
-        .fingerprint = sql_fingerprint(v->text),
-    };
-    return audit_statement(s->client.env->shared->audit, &statement);
-}
-
-static void name_decision(struct session *s, char decision[24])
-{
-    snprintf(decision, 24, "d-%llx-%x", (unsigned long long)s->client.id, ++s->decisions);
-}
-
-static void keep_sql(const struct session *s, struct slice text, struct refusal *r)
-{
-    struct buf normal = { 0 };
-    if (s->client.env->realm->config->log.statements != CONFIG_TEXT_NORMALIZED) return;
-    sql_normalize(text, sizeof r->sql - 1, &normal);
-    refusal_text(r->sql, sizeof r->sql, buf_slice(&normal));
-    buf_fini(&normal);
-}
-
-/* For SHOW DENIED and EXPLAIN DECISION. */
-static void remember(struct session *s, const char *decision, const struct verdict *v,
-                     const struct err *why, bool observed)
-{
-    char from[ADDRESS_TEXT_MAX];
-    struct refusal *r = refusals_next(&s->client.env->worker->refusals);
-    if (!r) return;
-    r->at_s = (uint64_t)time(NULL);
-    r->conn = s->client.id;
-    r->observed = observed;
-    r->reason = grants_reason_code(v->reason);
-    r->kind = sql_kind_name(v->kind);
-    r->verb = v->object[0] ? sql_verb_name(v->verb) : NULL;
-    r->index = v->statement;
-    r->fingerprint = sql_fingerprint(v->text);
-    r->why = *why;
-    refusal_text(r->id, sizeof r->id, slice_str(decision));
-    refusal_text(r->user, sizeof r->user, s->client.user->name);
-    refusal_text(r->role, sizeof r->role, s->client.user->role);
-    refusal_text(r->database, sizeof r->database, slice_str(s->pool->target.database));
-    refusal_text(r->pool, sizeof r->pool, slice_str(s->pool->key));
-    refusal_text(r->from, sizeof r->from, slice_str(address_text(&s->client.address, from)));
-    refusal_text(r->object, sizeof r->object, slice_str(v->object));
-    keep_sql(s, v->text, r);
-}
-
-static bool refuse_unrecorded(const char *decision, struct err *err)
-{
-    err_set(err, ERR_DENIED, "permission denied by proxy: the audit record cannot be written");
-    err_detail(err, "decision %s", decision);
-    err_hint(err, "the operator's log says why");
-    return false;
-}
-
-/* An allowed statement, where all are recorded; once, however often it is looked at. */
-static bool record_allowed(struct session *s, const struct verdict *v, struct err *err)
-{
-    char decision[24];
-    if (s->recorded || !audit_wants_all(s->client.env->shared->audit)) return true;
-    name_decision(s, decision);
-    if (record(s, AUDIT_ALLOW, decision, v)) return true;
-    return refuse_unrecorded(decision, err);
-}
-
-/* What would be refused, but for the trial. */
-static bool record_observed(struct session *s, const struct realm_role *role,
-                            const struct verdict *v, struct err *err)
-{
-    char decision[24];
-    struct err would;
-    if (s->recorded) return true;
-    name_decision(s, decision);
-    metrics_add(&s->client.env->metrics, METRIC_observed, 1);
-    log_refusal(s, EVENT_policy_would_deny, decision, v);
-    grants_explain(role->grants, v, &would);
-    remember(s, decision, v, &would, true);
-    return record(s, AUDIT_OBSERVE, decision, v) || refuse_unrecorded(decision, err);
-}
-
-/* Into the log, the audit record, the metrics, and `err`, which says what was refused by now. */
-static void record_refused(struct session *s, const struct verdict *v, struct err *err)
-{
-    char decision[24];
-    name_decision(s, decision);
-    metrics_add(&s->client.env->metrics, METRIC_denied, 1);
-    log_refusal(s, EVENT_policy_denied, decision, v);
-    remember(s, decision, v, err, false);
-    record(s, AUDIT_DENY, decision, v);
-    if (!err->detail[0])
-        err_detail(err, "decision %s", decision);
-    else
-        snprintf(err->detail + strlen(err->detail), sizeof err->detail - strlen(err->detail),
-                 "; decision %s", decision);
-}
-
 /* ---- messages ------------------------------------------------------------------------------- */
 
 /* What is known of a message that is to be judged. */
@@ -246,7 +117,7 @@ static enum take refuse(struct session *s, const struct question *q, const struc
                         struct err *err, struct upstream *out)
 {
     if (local_must_wait(s, q->piece->type)) return TAKE_WAIT;
-    record_refused(s, v, err);
+    judge_record_refused(s, v, err);
     return local_refuse(s, q->piece->type, err, out);
 }
 
@@ -259,7 +130,7 @@ static enum take judge_text(struct session *s, const struct question *q, struct 
         err_set(&err, ERR_DENIED, "the role \"%s\" is gone", session_role_name(s));
         return local_refuse(s, q->piece->type, &err, out);
     }
-    const bool records = q->executes && audit_wants_all(s->client.env->shared->audit);
+    const bool records = q->executes && judge_records_all(s);
     if (q->generation && *q->generation == grants_generation(role->grants) && !records)
         return TAKE_SEND;
     const bool allowed = decide(s, role, q->text, &verdict);
@@ -267,8 +138,8 @@ static enum take judge_text(struct session *s, const struct question *q, struct 
         grants_explain(role->grants, &verdict, &err);
         return refuse(s, q, &verdict, &err, out);
     }
-    const bool recorded = !allowed      ? record_observed(s, role, &verdict, &err)
-                          : q->executes ? record_allowed(s, &verdict, &err)
+    const bool recorded = !allowed      ? judge_record_observed(s, role, &verdict, &err)
+                          : q->executes ? judge_record_allowed(s, &verdict, &err)
                                         : true;
     if (!recorded) return local_refuse(s, q->piece->type, &err, out);
     if (q->generation) *q->generation = grants_generation(role->grants);

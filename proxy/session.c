@@ -20,10 +20,27 @@
 #include "proxy/watch.h"
 #include "proxy/worker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* ---- the welcome ---------------------------------------------------------------------------- */
+
+/* What it asked for and does not get. Between AuthenticationOk and ReadyForQuery a notice may come
+ * at any time (PostgreSQL 15, 55.2.1). */
+static void add_notices(const struct session *s, struct buf *out)
+{
+    struct startup_wishes wishes;
+    if (!startup_wishes(client_startup(&s->client), s->restricted, &wishes)) out->failed = true;
+    for (size_t i = 0; i < wishes.n_refused; i++) {
+        char text[200];
+        snprintf(text, sizeof text,
+                 "startup parameter \"%s\" is ignored by the proxy: role \"%.80s\" may not set it",
+                 wishes.refused[i], session_role_name(s));
+        backend_notice(out, "01000", text);
+    }
+    buf_fini(&wishes.pairs);
+}
 
 /* AuthenticationOk, what the server says of itself, the cancel key, ReadyForQuery: in one write,
  * since some drivers read them in one breath. */
@@ -34,6 +51,7 @@ static void welcome(struct session *s, const struct params *params)
     backend_auth_ok(&out);
     params_replay(params, &out);
     backend_key_data(&out, cancel_pid(&s->cancel), cancel_key(&s->cancel));
+    if (s->restricted) add_notices(s, &out);
     backend_ready(&out, TXN_IDLE);
     client_write(&s->client, buf_slice(&out));
     bool failed = out.failed;

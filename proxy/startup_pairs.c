@@ -41,6 +41,23 @@ static void ignore(struct startup_wishes *out, struct slice name)
     if (out->n_ignored < STARTUP_IGNORED_MAX) out->ignored[out->n_ignored++] = name;
 }
 
+/* By the name in the table. */
+static void refuse(struct startup_wishes *out, const char *name)
+{
+    for (size_t i = 0; i < out->n_refused; i++)
+        if (out->refused[i] == name) return;
+    ignore(out, slice_str(name));
+    if (out->n_refused < STARTUP_IGNORED_MAX) out->refused[out->n_refused++] = name;
+}
+
+/* A restricted role has UTF-8 anyway: who asks for that gets what it wants. */
+static bool is_granted_anyway(const char *name, struct slice value)
+{
+    return slice_is(slice_str(name), "client_encoding") &&
+           (slice_is_nocase(value, "utf8") || slice_is_nocase(value, "utf-8") ||
+            slice_is_nocase(value, "unicode"));
+}
+
 static bool may_be_set(struct slice name)
 {
     static const char *const settings[] = {
@@ -59,13 +76,14 @@ static void sort_options(struct sorting *sort, struct slice options, bool restri
     struct startup_option option;
     bool bad;
     while (startup_next_option(&options, &option, &bad)) {
-        if (bad) continue;
-        size_t key = key_number(option.name);
-        if (key == KEYS || keys[key].class != FORWARD) continue;
-        if (!restricted || may_be_set(option.name))
+        size_t key = bad ? KEYS : key_number(option.name);
+        if (key == KEYS || keys[key].class != FORWARD) {
+            if (restricted) refuse(out, "options");
+        } else if (!restricted || may_be_set(option.name)) {
             note(sort, key, option.value);
-        else
-            ignore(out, slice_str(keys[key].name));
+        } else if (!is_granted_anyway(keys[key].name, option.value)) {
+            refuse(out, keys[key].name);
+        }
     }
 }
 
@@ -80,8 +98,10 @@ bool startup_wishes(struct slice parameters, bool restricted, struct startup_wis
         size_t key = key_number(name);
         const bool refused = restricted && key < KEYS && keys[key].class == FORWARD &&
                              !may_be_set(slice_str(keys[key].name));
-        if (refused)
-            ignore(out, name);
+        if (refused && !is_granted_anyway(keys[key].name, value))
+            refuse(out, keys[key].name);
+        else if (refused)
+            continue;
         else if (key < KEYS && (keys[key].class == FORWARD || keys[key].class == VERSION))
             note(&sort, key, value);
         else if (key == KEYS && !slice_starts(name, "_pq_."))

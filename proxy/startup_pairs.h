@@ -3,7 +3,8 @@
  * Sorts the keys by startup_key.def and writes what may go to a server as pairs,
  * key NUL value NUL, in a fixed order, so that equal wishes give equal bytes.
  * `options` is taken apart (-c name=value) and its settings are treated as keys of
- * their own; anything else in it is left out.
+ * their own; anything else in it is left out. What a restricted role asks for in vain is told it in
+ * a notice.
  */
 #ifndef SLUICE_PROXY_STARTUP_PAIRS_H
 #define SLUICE_PROXY_STARTUP_PAIRS_H
@@ -18,6 +19,8 @@ struct startup_wishes {
     struct slice ignored[STARTUP_IGNORED_MAX]; /* keys nobody knows, or that may not be; into the
                                                   packet */
     size_t n_ignored;
+    const char *refused[STARTUP_IGNORED_MAX]; /* of these, what a restricted role may not set */
+    size_t n_refused;
 };
 
 /* False when memory ran out. `parameters` as startup_next walks them. `restricted`: of a role whose

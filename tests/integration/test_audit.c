@@ -30,6 +30,8 @@ static int start(void **state)
                                         "create table staging.raw (id bigint);"
                                         "create user loader; create user reader; create user owner;"
                                         "grant insert on public.events to loader, reader;"
+                                        "grant usage on schema staging to loader;"
+                                        "grant insert on staging.raw to loader;"
                                         "grant select on public.events to reader;"
                                         "create table public.owned (id bigint);"
                                         "alter table public.owned owner to owner")
@@ -132,6 +134,91 @@ static void refusals_and_statements_are_recorded(void **state)
     free(decision);
     PQfinish(c);
     assert_int_equal(verify(w, "audit/audit.jsonl", NULL), 0);
+    assert_true(proxy_stop(w->kit, &p));
+}
+
+/* The lines of the record from `from` on that have `id`, in their order, have these parts, and
+ * there are no more of them. */
+static void assert_lines(const char *text, const char *id, const char *const parts[], size_t n)
+{
+    size_t lines = 0;
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+        char *line = strndup(text, (size_t)(end - text));
+        if (strstr(line, id)) {
+            if (lines == n) fail_msg("one line more: %s", line);
+            if (!strstr(line, parts[lines])) fail_msg("%s is not in %s", parts[lines], line);
+            lines++;
+        }
+        free(line);
+    }
+    assert_int_equal(lines, n);
+}
+
+/* One line for each, of one decision, whatever becomes of the message. */
+static void every_statement_of_a_message_is_recorded(void **state)
+{
+    struct world *w = *state;
+    struct proxy p;
+    run_proxy(w, &p, "\"audit\": { \"to\": \"file:audit/message.jsonl\", \"record\": \"all\" },");
+    PGconn *c = connect_to(p.port, "loader", NULL);
+    /* The classic loader's; COPY from there means nothing to PostgreSQL, which is asked it all the
+     * same. */
+    assert_string_equal(
+        before_says(c, "set statement_timeout to 600000; begin; copy public.events from 's3://b/k' "
+                       "credentials 'aws_iam_role=arn:aws:iam::1:role/hush' csv; commit;"),
+        "42601");
+    assert_string_equal(before_says(c, "set statement_timeout to 600000; begin; "
+                                       "truncate public.events; copy public.events from "
+                                       "'s3://hush' iam_role default; commit;"),
+                        "42501");
+    assert_string_equal(before_says(c, "begin; insert into staging.raw values (4711004711); "
+                                       "insert into staging.raw values (4711004711); commit"),
+                        "COMMIT");
+    assert_string_equal(before_says(c, "prepare p (int) as insert into staging.raw values ($1)"),
+                        "PREPARE");
+    assert_string_equal(before_says(c, "execute p(4711004711)"), "INSERT 0 1");
+    PQfinish(c);
+    char *text = record_of(w, "audit/message.jsonl");
+    static const char *const passed[] = {
+        "\"kind\":\"SET\",\"statement\":1,\"statements\":4,\"objects\":[],",
+        "\"kind\":\"BEGIN\",\"statement\":2,\"statements\":4,\"objects\":[],",
+        "\"decision\":\"allow\",\"reason\":\"allowed\",\"kind\":\"COPY\",\"statement\":3,"
+        "\"statements\":4,\"objects\":[{\"name\":\"public.events\",\"verb\":\"COPY\"}],",
+        "\"kind\":\"COMMIT\",\"statement\":4,\"statements\":4,\"objects\":[],",
+    };
+    static const char *const refused[] = {
+        "\"decision\":\"deny\",\"reason\":\"message\",\"kind\":\"SET\"",
+        "\"decision\":\"deny\",\"reason\":\"message\",\"kind\":\"BEGIN\"",
+        "\"decision\":\"deny\",\"reason\":\"verb\",\"kind\":\"TRUNCATE\",\"statement\":3,"
+        "\"statements\":5,\"objects\":[{\"name\":\"public.events\",\"verb\":\"TRUNCATE\"}],"
+        "\"refused\":{\"name\":\"public.events\",\"verb\":\"TRUNCATE\"}",
+        "\"decision\":\"deny\",\"reason\":\"message\",\"kind\":\"COPY\",\"statement\":4,"
+        "\"statements\":5,\"objects\":[{\"name\":\"public.events\",\"verb\":\"COPY\"}]",
+        "\"decision\":\"deny\",\"reason\":\"message\",\"kind\":\"COMMIT\"",
+    };
+    static const char *const alike[] = {
+        "\"kind\":\"BEGIN\"",
+        "\"kind\":\"INSERT\",\"statement\":2,\"statements\":4,\"times\":2,"
+        "\"objects\":[{\"name\":\"staging.raw\",\"verb\":\"INSERT\"}]",
+        "\"kind\":\"COMMIT\",\"statement\":4",
+    };
+    static const char *const prepared[] = {
+        "\"kind\":\"PREPARE\",\"statement\":1,\"statements\":1,"
+        "\"objects\":[{\"name\":\"staging.raw\",\"verb\":\"INSERT\"}]"
+    };
+    static const char *const executed[] = {
+        "\"kind\":\"EXECUTE\",\"statement\":1,\"statements\":1,"
+        "\"objects\":[{\"name\":\"staging.raw\",\"verb\":\"INSERT\"}]"
+    };
+    assert_lines(text, "-1\",\"decision\"", passed, sizeof passed / sizeof *passed);
+    assert_lines(text, "-2\",\"decision\"", refused, sizeof refused / sizeof *refused);
+    assert_lines(text, "-3\",\"decision\"", alike, sizeof alike / sizeof *alike);
+    assert_lines(text, "-4\",\"decision\"", prepared, 1);
+    assert_lines(text, "-5\",\"decision\"", executed, 1);
+    assert_lacks(text, "hush");
+    assert_lacks(text, "4711004711");
+    free(text);
+    assert_int_equal(verify(w, "audit/message.jsonl", NULL), 0);
     assert_true(proxy_stop(w->kit, &p));
 }
 
@@ -452,6 +539,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusals_and_statements_are_recorded),
+        cmocka_unit_test(every_statement_of_a_message_is_recorded),
         cmocka_unit_test(what_administrators_do_is_recorded),
         cmocka_unit_test(a_moved_file_is_continued),
         cmocka_unit_test(what_cannot_be_recorded_is_refused),

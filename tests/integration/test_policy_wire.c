@@ -581,6 +581,55 @@ static void startup_parameters_do_not_reach_further(void **state)
     raw_close(r);
 }
 
+/* The notices between AuthenticationOk and ReadyForQuery, `|` between them. */
+static const char *notices_of(struct raw *r)
+{
+    static char notices[2000];
+    notices[0] = '\0';
+    for (int type = 0; type != 'Z' && type != RAW_END && type != RAW_SILENT;) {
+        type = raw_next(r);
+        if (type == 'N') strcat(strcat(notices, raw_field(r, 'M')), "|");
+        if (type == 'E' || type < 0) fail_msg("no login: %d %s", type, raw_field(r, 'M'));
+    }
+    return notices;
+}
+
+static void what_is_ignored_at_login_is_told(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *user, *key, *value, *ignored[4];
+    } cases[] = {
+        { "loader", "search_path", "hr", { "search_path" } },
+        { "loader", "options", "-c search_path=hr", { "search_path" } },
+        { "loader", "options", "-c row_security=off --x", { "options" } },
+        { "loader", "options", "-c readonly=1 -c statement_timeout=1", { "readonly" } },
+        { "loader", "client_encoding", "SJIS", { "client_encoding" } },
+        { "loader", "client_encoding", "UTF8", { NULL } },
+        { "loader", "application_name", "etl", { NULL } },
+        { "loader", "driver_version", "libpq", { NULL } },
+        { "loader", "options", "-c statement_timeout=1", { NULL } },
+        { "owner", "search_path", "hr", { NULL } },
+    };
+    for (int round = 0; round < 2; round++) /* with a new server, then with one that is known */
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            struct raw *r = raw_open(w->proxy.port, NULL);
+            raw_startup(r, RAW_PROTOCOL_3_0,
+                        (const char *[]){ "user", cases[i].user, "database", "told", cases[i].key,
+                                          cases[i].value, NULL });
+            const char *notices = notices_of(r);
+            for (size_t k = 0; cases[i].ignored[k]; k++) {
+                char wanted[100];
+                snprintf(wanted, sizeof wanted, "startup parameter \"%s\" is ignored",
+                         cases[i].ignored[k]);
+                if (!strstr(notices, wanted)) fail_msg("%s: %s", cases[i].value, notices);
+            }
+            if (!cases[i].ignored[0] && *notices) fail_msg("%s: %s", cases[i].value, notices);
+            raw_close(r);
+        }
+    recorder_forget(w->recorder);
+}
+
 static void the_search_path_of_a_role_is_set(void **state)
 {
     struct world *w = *state;
@@ -811,6 +860,7 @@ int main(void)
         cmocka_unit_test(cursors_are_read_when_declared),
         cmocka_unit_test(a_refusal_fails_the_transaction),
         cmocka_unit_test(startup_parameters_do_not_reach_further),
+        cmocka_unit_test(what_is_ignored_at_login_is_told),
         cmocka_unit_test(the_search_path_of_a_role_is_set),
         cmocka_unit_test(nobody_meets_a_temporary_table),
         cmocka_unit_test(a_server_that_changes_its_encoding_is_left),

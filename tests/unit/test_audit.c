@@ -69,20 +69,30 @@ static unsigned broken_at(const char *text)
     return 0;
 }
 
-static bool refuse(struct fixture *f, const char *object)
+static bool record(struct fixture *f, const char *text, uint32_t refused, const char *object)
 {
-    struct audit_statement s = {
+    const struct sql_trail_session session = { .context = NULL };
+    struct sql_trail trail = { .count = 0 };
+    sql_trail_read(&trail, slice_str(text), &session, refused);
+    struct audit_message m = {
         .who = { .conn = 7, .user = slice_str("ana"), .role = "r", .from = "[::1]:5" },
-        .decision = AUDIT_DENY,
+        .decision = refused ? AUDIT_DENY : AUDIT_ALLOW,
         .id = "7-1",
-        .reason = "table",
-        .kind = "INSERT",
+        .reason = refused ? "table" : "allowed",
+        .others = "message",
+        .refused = refused,
         .verb = "INSERT",
         .object = object,
-        .statements = 1,
-        .fingerprint = 0xabc,
+        .trail = &trail,
     };
-    return audit_statement(f->audit, &s);
+    const bool ok = audit_message(f->audit, &m);
+    sql_trail_fini(&trail);
+    return ok;
+}
+
+static bool refuse(struct fixture *f, const char *object)
+{
+    return record(f, "insert into public.t values (1)", 1, object);
 }
 
 static void a_line_says_who_and_what(void **state)
@@ -101,9 +111,10 @@ static void a_line_says_who_and_what(void **state)
                            "\"sequence\":2,\"event\":\"statement\",\"user\":\"ana\",\"role\":\"r\","
                            "\"client\":\"[::1]:5\",\"conn\":7,\"id\":\"7-1\","
                            "\"decision\":\"deny\",\"reason\":\"table\",\"kind\":\"INSERT\","
-                           "\"statements\":1,\"objects\":[{\"name\":\"pub\\\"lic.\\\\x\\n"
-                           "\\u001b\\ufffd\",\"verb\":\"INSERT\"}],"
-                           "\"fingerprint\":\"0000000000000abc\",\"prev\":\""));
+                           "\"statement\":1,\"statements\":1,"
+                           "\"objects\":[{\"name\":\"public.t\",\"verb\":\"INSERT\"}],"
+                           "\"refused\":{\"name\":\"pub\\\"lic.\\\\x\\n\\u001b\\ufffd\","
+                           "\"verb\":\"INSERT\"},\"fingerprint\":\""));
     assert_non_null(strstr(
         text,
         "\"event\":\"act\",\"user\":\"ops\",\"conn\":8,\"decision\":\"allow\",\"act\":\"PAUSE\","
@@ -113,6 +124,39 @@ static void a_line_says_who_and_what(void **state)
     struct json_doc *doc = json_parse(slice_of(text, strcspn(text, "\n")), 1 << 16, &error);
     assert_non_null(doc);
     json_free(doc);
+    free(text);
+}
+
+/* All statements of a message, each on a line of the chain. */
+static void a_message_is_recorded_whole(void **state)
+{
+    struct fixture *f = *state;
+    audit_open(f->audit, &f->settings);
+    assert_true(record(f, "begin; insert into s.a select 'hush' from s.b; commit", 0, ""));
+    assert_true(record(f, "begin; ; drop table s.a; insert into s.c values ('hush')", 2, "s.a"));
+    char *text = read_all(f->path);
+    static const char *const wanted[] = {
+        "\"allow\",\"reason\":\"allowed\",\"kind\":\"BEGIN\",\"statement\":1,\"statements\":3,"
+        "\"objects\":[],",
+        "\"allow\",\"reason\":\"allowed\",\"kind\":\"INSERT\",\"statement\":2,\"statements\":3,"
+        "\"objects\":[{\"name\":\"s.a\",\"verb\":\"INSERT\"},"
+        "{\"name\":\"s.b\",\"verb\":\"SELECT\"}],\"fingerprint\"",
+        "\"kind\":\"COMMIT\",\"statement\":3,\"statements\":3,\"objects\":[]",
+        "\"deny\",\"reason\":\"message\",\"kind\":\"BEGIN\",\"statement\":1,\"statements\":3,",
+        "\"deny\",\"reason\":\"table\",\"kind\":\"DROP\",\"statement\":2,\"statements\":3,"
+        "\"objects\":[{\"name\":\"s.a\",\"verb\":\"DDL\"}],"
+        "\"refused\":{\"name\":\"s.a\"",
+        "\"deny\",\"reason\":\"message\",\"kind\":\"INSERT\",\"statement\":3,\"statements\":3,"
+        "\"objects\":[{\"name\":\"s.c\",\"verb\":\"INSERT\"}],\"fingerprint\"",
+    };
+    const char *at = text;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        const char *found = strstr(at, wanted[i]);
+        if (!found) fail_msg("%s is not in %s", wanted[i], at);
+        at = found;
+    }
+    assert_null(strstr(text, "hush"));
+    assert_int_equal(broken_at(text), 0);
     free(text);
 }
 
@@ -202,7 +246,7 @@ static void what_is_lost_is_counted(void **state)
     assert_true(audit_open(f->audit, &f->settings));
     assert_false(audit_is_failing(f->audit));
     char *text = read_all(f->path);
-    assert_non_null(strstr(text, "\"sequence\":6,\"lost\":4,"));
+    assert_non_null(strstr(text, "\"sequence\":8,\"lost\":6,"));
     assert_int_equal(broken_at(text), 0);
     free(text);
 }
@@ -213,8 +257,21 @@ static void without_settings_nothing_is_written(void **state)
     struct config_audit none = { 0 };
     assert_true(audit_open(f->audit, &none));
     assert_true(refuse(f, "public.t"));
-    assert_false(audit_wants_all(f->audit));
+    assert_false(audit_wants_all(f->audit, CONFIG_ROLE_RECORD_AUDIT));
+    assert_false(audit_wants_all(f->audit, CONFIG_ROLE_RECORD_ALL));
     assert_int_not_equal(access(f->path, F_OK), 0);
+}
+
+static void a_role_may_ask_for_more_or_less(void **state)
+{
+    struct fixture *f = *state;
+    audit_open(f->audit, &f->settings); /* record: refused */
+    assert_false(audit_wants_all(f->audit, CONFIG_ROLE_RECORD_AUDIT));
+    assert_true(audit_wants_all(f->audit, CONFIG_ROLE_RECORD_ALL));
+    f->settings.record = CONFIG_RECORD_ALL;
+    audit_open(f->audit, &f->settings);
+    assert_true(audit_wants_all(f->audit, CONFIG_ROLE_RECORD_AUDIT));
+    assert_false(audit_wants_all(f->audit, CONFIG_ROLE_RECORD_REFUSED));
 }
 
 static void *refuse_many(void *state)
@@ -240,12 +297,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_line_says_who_and_what, open_audit, close_audit),
+        cmocka_unit_test_setup_teardown(a_message_is_recorded_whole, open_audit, close_audit),
         cmocka_unit_test_setup_teardown(every_change_shows, open_audit, close_audit),
         cmocka_unit_test_setup_teardown(the_chain_goes_on, open_audit, close_audit),
         cmocka_unit_test_setup_teardown(a_line_cut_short_shows, open_audit, close_audit),
         cmocka_unit_test_setup_teardown(what_is_lost_is_counted, open_audit, close_audit),
         cmocka_unit_test_setup_teardown(without_settings_nothing_is_written, open_audit,
                                         close_audit),
+        cmocka_unit_test_setup_teardown(a_role_may_ask_for_more_or_less, open_audit, close_audit),
         cmocka_unit_test_setup_teardown(threads_share_one_chain, open_audit, close_audit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
