@@ -4,6 +4,7 @@
 #include "protocol/frontend.h"
 #include "protocol/sql_lex.h"
 #include "protocol/startup.h"
+#include "proxy/guide.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/prepared.h"
@@ -73,7 +74,7 @@ bool carry_begin(struct session *s, struct slice pairs, struct err *err)
     const struct slice path = slice_str(role ? role->config->search_path : NULL);
     if (path.len && !want(s, "search_path", path, err)) return false;
     if (s->query_group && !want(s, "query_group", slice_str(s->query_group), err)) return false;
-    if (s->pool->settings.application_name_add_host && !name_the_host(s, err)) return false;
+    if (guide_settings(s)->application_name_add_host && !name_the_host(s, err)) return false;
     s->settings = settings_ref(s->startup);
     s->tentative = settings_ref(s->startup);
     return true;

@@ -313,6 +313,8 @@ static void adopt(struct session *s, const struct route_decision *d)
     g->login_rule = d->login_rule;
     g->clusters = d->clusters;
     g->cluster_count = d->cluster_count;
+    g->answers = d->local_answers;
+    g->answer_count = d->local_answer_count;
     s->rule = d->id;
     g->tally = tally_of(s, d->rule);
     if (g->tally && d->regex_limit_hits) route_count(&g->tally->limit_hits);
@@ -537,6 +539,12 @@ static void adopt_table(struct session *s)
     if (route_decide(s->routes->table, &facts, NULL, &d))
         g->needs = route_needs(s->routes->table, &facts, d.login_rule);
     gather(s);
+}
+
+const struct config_pool *guide_settings(const struct session *s)
+{
+    const bool by_rule = s->routes && s->routes->table && s->guide->login_rule != ROUTE_NO_RULE;
+    return by_rule ? route_force_pool(s->routes, s->guide->login_rule) : &s->pool->settings;
 }
 
 bool guide_defers(struct session *s, bool may_adopt)

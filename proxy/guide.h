@@ -46,10 +46,12 @@ struct guide {
     uint32_t login_rule, rule;
     const struct slice *clusters; /* into the table */
     uint32_t cluster_count;
-    uint8_t needs;              /* enum route_need: what of its statements is looked at */
-    uint8_t shadow_needs;       /* likewise for the candidate table */
-    bool is_first;              /* on the first of the clusters */
-    bool is_decided;            /* for the message under way, which may have to wait for a server */
+    uint8_t needs;        /* enum route_need: what of its statements is looked at */
+    uint8_t shadow_needs; /* likewise for the candidate table */
+    bool is_first;        /* on the first of the clusters */
+    bool is_decided;      /* for the message under way, which may have to wait for a server */
+    const struct slice *answers; /* what the rule has answered here; likewise into the table */
+    uint32_t answer_count;
     struct slice group;         /* its query_group as the table has it, likewise */
     struct route_tally *tally;  /* of `rule`; NULL: none */
     uint64_t shadow_serial;     /* of the candidate table */
@@ -76,6 +78,10 @@ bool guide_identified(struct session *s, struct err *err);
 
 /* Gives back what the session keeps for its routes. */
 void guide_end(struct session *s);
+
+/* The pool settings of its own rule, for what concerns the session alone: those of the pool, which
+ * sessions by other rules share, are the last one's who came. */
+const struct config_pool *guide_settings(const struct session *s);
 
 /* Whether BEGIN alone is to wait for the statement that decides; `may_adopt`: nothing is under way,
  * so that a table that came into force since counts. */

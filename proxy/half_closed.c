@@ -1,6 +1,7 @@
 #include "proxy/half_closed.h"
 
 #include "protocol/backend.h"
+#include "proxy/guide.h"
 #include "proxy/watch.h"
 
 enum { PROBE_FIRST_MS = 100, PROBE_MAX_MS = 5000 };
@@ -29,7 +30,7 @@ static void on_due(struct wheel_node *node)
 {
     struct session *s = session_of(list_item(node, struct client, timer));
     uint64_t waited_ms = env_now_ms(s->client.env) - s->half_closed_ms;
-    uint64_t limit_ms = s->pool->settings.query_timeout_ms;
+    uint64_t limit_ms = guide_settings(s)->query_timeout_ms;
     if (!is_owed(s)) {
         half_closed_replied(s);
         return;

@@ -27,7 +27,7 @@ static void on_rule_pool(void *arg, uint32_t rule, const struct json_value *obje
 {
     struct route_force *f = ((struct making *)arg)->force;
     if (make_room(f, rule))
-        config_read_pool(f->keeper, object, &f->pools[rule], problems);
+        route_world_pool(f->config, f->keeper, object, &f->pools[rule], problems);
     else
         problem_error(problems, 0, "out of memory");
 }

@@ -1,6 +1,7 @@
 #include "proxy/route_world.h"
 
 #include "proxy/ops/file.h"
+#include "proxy/shim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,13 +20,26 @@ static struct slice find_zone(void *arg, struct slice name)
     return buf_slice(&w->zone);
 }
 
+void route_world_pool(const struct config *config, struct config *keeper,
+                      const struct json_value *object, struct config_pool *pool,
+                      struct problems *problems)
+{
+    *pool = config->pool;
+    config_read_pool(keeper, object, pool, problems);
+    for (size_t i = 0; i < pool->local_answers.count; i++)
+        if (!shim_exists(slice_str(pool->local_answers.items[i])))
+            problem_error(problems, json_line(object),
+                          "pool.local_answers: there is no answer \"%s\"",
+                          pool->local_answers.items[i]);
+}
+
 static void check_pool(void *arg, uint32_t rule, const struct json_value *object,
                        struct problems *problems)
 {
     struct route_world *w = arg;
-    struct config_pool pool = w->config->pool;
+    struct config_pool pool;
     (void)rule;
-    config_read_pool(w->config, object, &pool, problems);
+    route_world_pool(w->config, w->config, object, &pool, problems);
 }
 
 static struct slice *add_list(struct slice *at, const struct config_list *list)
@@ -85,6 +99,7 @@ bool route_world_init(struct route_world *w, struct config *config)
                                      .cluster_count = (uint32_t)config->n_clusters,
                                      .zone = find_zone,
                                      .pool = check_pool,
+                                     .answer = shim_exists,
                                      .arg = w };
     if (!users || !roles || !clusters || !w->names) return false;
     fill_users(config, users);

@@ -25,6 +25,11 @@ void route_world_fini(struct route_world *w);
 struct route_table *route_world_load(struct route_world *w, const char *path,
                                      struct problems *problems);
 
+/* What a rule's `pool` says, on top of the configuration's; its list belongs to `keeper`. */
+void route_world_pool(const struct config *config, struct config *keeper,
+                      const struct json_value *object, struct config_pool *pool,
+                      struct problems *problems);
+
 /* The path of the configuration's routing document; NULL when it is not in a file. */
 const char *route_world_path(const struct config *config);
 

@@ -3,6 +3,7 @@
 #include "protocol/backend.h"
 #include "protocol/sql_lex.h"
 #include "proxy/carry.h"
+#include "proxy/guide.h"
 #include "proxy/local.h"
 #include "proxy/prepared.h"
 
@@ -54,9 +55,12 @@ static bool matches(const struct shim *shim, struct slice text)
 
 static bool is_wanted(const struct session *s, const char *name)
 {
-    const struct config_list *wanted = &s->pool->settings.local_answers;
+    const struct config_list *wanted = &guide_settings(s)->local_answers;
+    const struct guide *g = s->guide;
     for (size_t i = 0; i < wanted->count; i++)
         if (strcmp(wanted->items[i], name) == 0) return true;
+    for (uint32_t i = 0; i < g->answer_count; i++)
+        if (slice_is(g->answers[i], name)) return true;
     return false;
 }
 
@@ -104,6 +108,7 @@ bool shim_answers(struct session *s, struct slice text)
     /* The common case costs one comparison: no list, no statement that could be empty. */
     bool may_be_empty =
         text.len == 0 || !((text.at[0] | 0x20) >= 'a' && (text.at[0] | 0x20) <= 'z');
-    if (s->pool->settings.local_answers.count == 0 && !may_be_empty) return false;
+    if (guide_settings(s)->local_answers.count + s->guide->answer_count == 0 && !may_be_empty)
+        return false;
     return answers(s, text);
 }

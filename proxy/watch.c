@@ -2,6 +2,7 @@
 
 #include "protocol/backend.h"
 #include "proxy/deferred.h"
+#include "proxy/guide.h"
 
 #include <stdio.h>
 
@@ -18,7 +19,7 @@ static enum watch_kind kind_of(const struct session *s)
 
 static uint64_t limit_ms(const struct session *s, enum watch_kind kind)
 {
-    const struct config_pool *settings = &s->pool->settings;
+    const struct config_pool *settings = guide_settings(s);
     switch (kind) {
     case WATCH_LINE: return settings->wait_notice_ms;
     case WATCH_QUERY: return settings->query_timeout_ms;
@@ -66,7 +67,7 @@ static void on_due(struct wheel_node *node)
 
 void watch_begin(struct session *s)
 {
-    const struct config_pool *settings = &s->pool->settings;
+    const struct config_pool *settings = guide_settings(s);
     wheel_cancel(&s->client.timer);
     wheel_node_init(&s->client.timer, on_due);
     s->is_watched = settings->wait_notice_ms || settings->query_timeout_ms ||

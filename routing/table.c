@@ -233,10 +233,13 @@ static void read_local_answers(const struct place *p, const struct json_value *v
     if (!values) return;
     for (const struct json_value *v = json_type(values) == JSON_ARRAY ? json_first(values) : values;
          v; v = next_of(values, v)) {
+        const struct table_world *w = p->load->world;
         struct slice name;
         struct err e;
-        if (string_of(p, v, "local_answers", &name) &&
-            !route_builder_local_answer(p->load->builder, name, &e))
+        if (!string_of(p, v, "local_answers", &name)) continue;
+        if (w && w->answer && !w->answer(name))
+            complain(p, v, "local_answers", "there is no answer of that name");
+        else if (!route_builder_local_answer(p->load->builder, name, &e))
             complain(p, v, "local_answers", e.message);
     }
 }

@@ -55,6 +55,8 @@ struct table_world {
      * unless one of them has an error. NULL: not looked at. */
     void (*pool)(void *arg, uint32_t rule, const struct json_value *object,
                  struct problems *problems);
+    /* Whether there is an answer of that name, for `local_answers`. NULL: not looked at. */
+    bool (*answer)(struct slice name);
     void *arg;
 };
 

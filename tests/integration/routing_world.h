@@ -36,7 +36,8 @@ static const char routes[] =
     "  { \"id\": \"kept\", \"when\": { \"user\": \"keeper\" }, \"to\": \"heavy\","
     " \"pool\": { \"mode\": \"session\" } },\n"
     "  { \"id\": \"idler\", \"when\": { \"user\": \"idler\" }, \"to\": \"heavy\","
-    " \"pool\": { \"idle_transaction_timeout\": \"1s\" } },\n"
+    " \"local_answers\": [\"unlisten\", \"bytea_output\"],"
+    " \"pool\": { \"idle_transaction_timeout\": \"1s\", \"local_answers\": [\"close_all\"] } },\n"
     "  { \"id\": \"no\", \"when\": { \"user\": \"banned\" }, \"deny\": \"not today\" },\n"
     "  { \"id\": \"default\", \"to\": [\"heavy\", \"light\"], \"query_group\": \"usual\" } ] }";
 

@@ -41,6 +41,21 @@ static void a_rule_names_the_query_group(void **state)
     PQfinish(c);
 }
 
+/* Redshift knows none of these. */
+static void a_rule_has_statements_answered_here(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "idler", ""), *other = client(w, "ana", "");
+    assert_says(c, "UNLISTEN *", "UNLISTEN");
+    assert_says(c, "set bytea_output to 'hex'", "SET");
+    assert_says(c, "close all", "CLOSE CURSOR ALL");
+    assert_says(c, "discard all", "42601");
+    assert_says(other, "unlisten *", "0A000");
+    assert_says(other, "close all", "42601");
+    PQfinish(c);
+    PQfinish(other);
+}
+
 static void a_transaction_stays_where_it_began(void **state)
 {
     struct world *w = *state;
@@ -454,6 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_statement_decides),
         cmocka_unit_test(a_rule_names_the_query_group),
+        cmocka_unit_test(a_rule_has_statements_answered_here),
         cmocka_unit_test(a_transaction_stays_where_it_began),
         cmocka_unit_test(prepared_statements_follow),
         cmocka_unit_test(pipelines_go_where_each_belongs),

@@ -200,6 +200,23 @@ static void who_is_sent_elsewhere_before_is_not_asked(void **state)
            "cluster \"local\" has no password for db_user \"loader\"");
 }
 
+static bool only_unlisten(struct slice name) { return slice_is(name, "unlisten"); }
+
+static void an_answer_that_nobody_gives_is_an_error(void **state)
+{
+    (void)state;
+    struct table_world knows = world;
+    struct problems problems = { 0 };
+    static const char text[] = "{\"rules\":[\n{\"id\":\"a\",\"to\":\"warehouse\",\n"
+                               "\"local_answers\":[\"unlisten\",\n\"unlissten\"]}]}";
+    knows.answer = only_unlisten;
+    assert_null(table_load(slice_str(text), &knows, &problems));
+    assert_int_equal(problems.count, 1);
+    assert_int_equal(problems.items[0].line, 4);
+    assert_non_null(strstr(problems.items[0].text, "there is no answer of that name"));
+    problems_fini(&problems);
+}
+
 static void at_a_statement_little_can_change(void **state)
 {
     (void)state;
@@ -385,6 +402,7 @@ int main(void)
         cmocka_unit_test(from_the_future),
         cmocka_unit_test(who_may_be_whom),
         cmocka_unit_test(who_is_sent_elsewhere_before_is_not_asked),
+        cmocka_unit_test(an_answer_that_nobody_gives_is_an_error),
         cmocka_unit_test(at_a_statement_little_can_change),
         cmocka_unit_test(what_can_never_match_is_a_warning),
         cmocka_unit_test(shadows_are_seen),
