@@ -5,16 +5,21 @@ resources come to be, with which rules, and that no rule lets a client past the 
 """
 import json
 import os
+import subprocess
 import sys
+import urllib.request
 
 import boto3
 import yaml
+from botocore.exceptions import ClientError
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "cloudformation")
 OWN = dict(region_name="us-east-1", endpoint_url=sys.argv[1], aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x")
 cfn, ec2 = boto3.client("cloudformation", **OWN), boto3.client("ec2", **OWN)
 # moto takes no listener of a network load balancer, so the service behind it neither.
-LACKED = ("AWS::ElasticLoadBalancingV2::Listener", "AWS::ECS::Service")
+# Of gateways for a VPN it makes none from a template.
+LACKED = ("AWS::ElasticLoadBalancingV2::Listener", "AWS::ECS::Service", "AWS::AutoScaling::AutoScalingGroup",
+          "AWS::EC2::VPNGatewayRoutePropagation", "AWS::EC2::VPNConnectionRoute")
 count = bad = 0
 
 
@@ -43,12 +48,19 @@ def long_form(loader, suffix, node):
 Loader.add_multi_constructor("!", long_form)
 
 
+def value_of(node, parameters):
+    if isinstance(node, dict) and "Fn::Join" in node:
+        separator, parts = node["Fn::Join"]
+        return separator.join([value_of(parts, parameters)] if isinstance(parts, dict) else parts)
+    return parameters[node["Ref"]] if isinstance(node, dict) else node
+
+
 def holds(what, conditions, parameters):
     (kind, value), = what.items()
     if kind == "Condition":
         return holds(conditions[value], conditions, parameters)
     if kind == "Fn::Equals":
-        sides = [parameters[v["Ref"]] if isinstance(v, dict) else v for v in value]
+        sides = [value_of(v, parameters) for v in value]
         return str(sides[0]) == str(sides[1])
     parts = [holds(v, conditions, parameters) for v in value]
     return {"Fn::Not": not parts[0], "Fn::And": all(parts), "Fn::Or": any(parts)}[kind]
@@ -75,8 +87,8 @@ def resolved(name, parameters):
             return f"10.0.{node['Fn::Select'][0]}.0/24"
         return {k: v for k, v in ((k, walk(v)) for k, v in node.items()) if v != {"Ref": "AWS::NoValue"}}
 
-    for name in [n for n, r in template["Resources"].items() if r["Type"] in LACKED]:
-        del template["Resources"][name]
+    template["Resources"] = {n: r for n, r in template["Resources"].items() if r["Type"] not in LACKED}
+    if name != "network.yaml" and name != "clients.yaml":
         template["Outputs"] = {}
     for part in ("Resources", "Outputs"):
         template[part] = {k: walk(v) for k, v in template[part].items() if true.get(v.pop("Condition", None), True)}
@@ -111,7 +123,7 @@ def of_vpc(call, key, vpc):
 
 
 networks = {}
-for shape, nats, interfaces in (("isolated", 0, 8), ("nat", 2, 0), ("endpoints", 0, 8)):
+for shape, nats, interfaces in (("isolated", 0, 9), ("nat", 2, 0), ("endpoints", 0, 9)):
     status, out = create(shape, "network.yaml", Shape=shape)
     networks[shape] = out
     vpc = out["VpcId"]
@@ -131,9 +143,14 @@ for shape, nats, interfaces in (("isolated", 0, 8), ("nat", 2, 0), ("endpoints",
     open_to_all = [(g["GroupName"], r) for g in of_vpc("describe_security_groups", "SecurityGroups", vpc)
                    if g["GroupName"] != "default" for r in ingress(g["GroupId"]) if r[2] in ("0.0.0.0/0", "::/0")]
     check(f"{shape}: nothing is open to the world", not open_to_all, open_to_all)
-    private = set(out["PrivateSubnets"].split(","))
+    # moto 5.2.5 makes the tables, but joins them to no subnet: which are whose is read from the template.
+    made = resolved("network.yaml", {"Shape": shape})["Resources"]
+    joined = {made[r]["Properties"]["SubnetId"]["Ref"]: made[r]["Properties"]["RouteTableId"]["Ref"]
+              for r in made if made[r]["Type"] == "AWS::EC2::SubnetRouteTableAssociation"}
+    private = {table for subnet, table in joined.items() if subnet.startswith("Private")}
+    check(f"{shape}: each private subnet has a table of its own", len(private) == 2, joined)
     tables = [t for t in of_vpc("describe_route_tables", "RouteTables", vpc)
-              if private & {a.get("SubnetId") for a in t["Associations"]}]
+              if private & {tag["Value"] for tag in t["Tags"] if tag["Key"] == "aws:cloudformation:logical-id"}]
     ways = [r for t in tables for r in t["Routes"] if r.get("DestinationCidrBlock") == "0.0.0.0/0"]
     check(f"{shape}: private subnets go out by {'a NAT gateway' if nats else 'no way'}, never by an internet gateway",
           len(ways) == nats and all(r.get("NatGatewayId") for r in ways), ways)
@@ -143,6 +160,7 @@ shared = [g["GroupId"] for g in of_vpc("describe_security_groups", "SecurityGrou
           if g["Description"].startswith("Self-referencing")]
 check("the seed's shared group refers to itself, on the Redshift port only",
       len(shared) == 1 and ingress(shared[0]) == [(5439, 5439, shared[0])], [ingress(g) for g in shared])
+check("and is told", out.get("SharedRedshiftGroup") == shared[0], out)
 check("and is not let in by the cluster's own group", ingress(out["ClusterGroup"]) == [(5439, 5439, out["ProxyGroup"])],
       ingress(out["ClusterGroup"]))
 
@@ -150,7 +168,8 @@ check("and is not let in by the cluster's own group", ingress(out["ClusterGroup"
 net = networks["nat"]
 common = dict(VpcId=net["VpcId"], PrivateSubnets=net["PrivateSubnets"], ClientGroup=net["ClientGroup"], ProxyGroup=net["ProxyGroup"],
               PolicyArn="arn:aws:iam::123456789012:policy/sluice",
-              SigningKeySecret="arn:aws:secretsmanager:us-east-1:123456789012:secret:sluice-key-abcdef")
+              SigningKeySecret="arn:aws:secretsmanager:us-east-1:123456789012:secret:sluice-key-abcdef",
+              CertificateSecret="arn:aws:secretsmanager:us-east-1:123456789012:secret:sluice-tls-abcdef")
 boto3.client("iam", **OWN).create_policy(PolicyName="sluice", 
     PolicyDocument='{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"redshift:DescribeClusters","Resource":"*"}}')
 
@@ -170,5 +189,85 @@ def service(stack, template, **more):
 
 
 service("fargate", "sluice.yaml", Image="123456789012.dkr.ecr.us-east-1.amazonaws.com/sluice:0.1.0")
+service("ec2", "sluice-ec2.yaml", ImageId=ec2.describe_images()["Images"][0]["ImageId"])
+
+# ---- from outside: what each choice opens -----------------------------------------------------------------------------
+def opened(**choice):
+    rules = resolved("sluice.yaml", {**common, **choice})["Resources"]
+    rules = [r["Properties"] for r in rules.values() if r["Type"] == "AWS::EC2::SecurityGroupIngress"]
+    return sorted(str(choice.get(r["CidrIp"].get("Ref")) if isinstance(r["CidrIp"], dict) else r["CidrIp"]) for r in rules if "CidrIp" in r)
+
+
+public = dict(Scheme="internet-facing", PublicSubnets="subnet-1,subnet-2")
+check("internal: no address is let in", opened() == [])
+check("internal: the network behind Direct Connect or a VPN, when it is named", opened(OnPremisesCidr="172.20.0.0/16") == ["172.20.0.0/16"])
+check("public: the desktops' network", opened(**public, DesktopCidr="203.0.113.0/24") == ["203.0.113.0/24"])
+check("public: everybody, only by the parameter named Unsafe", opened(**public, UnsafeOpenToTheWorld="yes") == ["0.0.0.0/0"])
+check("internal: that parameter alone opens nothing", opened(UnsafeOpenToTheWorld="yes") == [])
+
+# ---- the two services differ in where the proxies run, and in nothing else ---------------------------------------------
+fargate, instances = (resolved(name, {}) for name in ("sluice.yaml", "sluice-ec2.yaml"))
+own = {"TaskRole", "ExecutionRole", "Cluster", "Task", "ProxyRole", "ProxyProfile", "Machine", "Targets"}
+differs = [n for n in {**fargate["Resources"], **instances["Resources"]}
+           if n not in own and fargate["Resources"].get(n) != instances["Resources"].get(n)]
+check("sluice.yaml and sluice-ec2.yaml share all but where the proxies run", not differs, differs)
+task, proxy = ([p for p in t["Resources"][r]["Properties"]["Policies"] if p["PolicyName"] == "configuration"]
+               for t, r in ((fargate, "TaskRole"), (instances, "ProxyRole")))
+check("the proxies' roles may the same", task == proxy and len(task) == 1, (task, proxy))
+machine = instances["Resources"]["Machine"]["Properties"]["LaunchTemplateData"]
+check("instances: metadata by token only, encrypted disks, no key pair, no public address",
+      machine["MetadataOptions"]["HttpTokens"] == "required" and all(d["Ebs"]["Encrypted"] for d in machine["BlockDeviceMappings"])
+      and "KeyName" not in machine and "NetworkInterfaces" not in machine, machine)
+script = machine["UserData"]["Fn::Base64"]["Fn::Sub"]
+linted = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True)
+check("instances: what they run at their start is shell", linted.returncode == 0 and "ssm:${ConfigParameter}" in script, linted.stderr)
+
+# ---- roles of clients ---------------------------------------------------------------------------------------------------
+status, out = create("clients", "clients.yaml", DesktopPrincipals="arn:aws:iam::123456789012:root")
+check("clients: the stack comes to be", status == "CREATE_COMPLETE" and "FunctionRoleArn" in out and "DesktopRoleArn" in out, (status, out))
+iam = boto3.client("iam", **OWN)
+denied = iam.get_policy_version(PolicyArn=out["NoWayAroundPolicy"], VersionId="v1")["PolicyVersion"]["Document"]["Statement"]
+check("clients: the policy denies, and allows nothing", [s["Effect"] for s in denied] == ["Deny"], denied)
+roles = [r for r in resolved("clients.yaml", {"DesktopPrincipals": "arn:aws:iam::123456789012:root"})["Resources"].values()
+         if r["Type"] == "AWS::IAM::Role"]
+check("clients: each role has it", len(roles) == 2 and all({"Ref": "NoWayAround"} in r["Properties"]["ManagedPolicyArns"] for r in roles), roles)
+no_way_around = out["NoWayAroundPolicy"]
+trust = iam.get_role(RoleName=out["DesktopRoleArn"].rsplit("/", 1)[1])["Role"]["AssumeRolePolicyDocument"]["Statement"][0]
+check("clients: desktops need MFA", trust["Condition"] == {"Bool": {"aws:MultiFactorAuthPresent": "true"}}, trust)
+_, out = create("clients-none", "clients.yaml", FunctionRole="no")
+check("clients: without roles there is the policy alone", sorted(out) == ["NoWayAroundPolicy"], out)
+
+# ---- on premises ----------------------------------------------------------------------------------------------------------
+status, out = create("vpn", "network.yaml", Shape="isolated", CustomerGatewayAddress="203.0.113.9", OnPremisesCidr="172.20.0.0/16")
+check("a VPN: the stack comes to be, with a gateway to attach Direct Connect to", status == "CREATE_COMPLETE" and out.get("VpnGateway"), (status, out))
+vpn = resolved("network.yaml", {"CustomerGatewayAddress": "203.0.113.9", "OnPremisesCidr": "172.20.0.0/16"})["Resources"]
+check("a VPN: gateway, customer gateway, connection", {"VpnGateway", "VpnGatewayOfVpc", "CustomerGateway", "Vpn"} <= vpn.keys(), sorted(vpn))
+check("Direct Connect alone: the gateway, no VPN",
+      {"VpnGateway", "VpnGatewayOfVpc"} == {n for n in resolved("network.yaml", {"OnPremisesCidr": "172.20.0.0/16"})["Resources"] if "Vpn" in n or "Customer" in n} - {"Vpc"})
+
+# ---- the deny, as moto judges it: of a user who is allowed everything ------------------------------------------------------
+iam.create_user(UserName="client")
+iam.put_user_policy(UserName="client", PolicyName="all", PolicyDocument=json.dumps(
+    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}))
+key = iam.create_access_key(UserName="client")["AccessKey"]
+boto3.client("redshift", **OWN).create_cluster(ClusterIdentifier="c1", NodeType="ra3.large", MasterUsername="admin",
+                                               MasterUserPassword="Passw0rd!", DBName="dev")
+redshift = boto3.client("redshift", **{**OWN, "aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]})
+
+
+def says(call, **arguments):
+    try:
+        return call(**arguments) and "yes"
+    except ClientError as e:
+        return e.response["Error"]["Code"]
+
+
+ask = dict(DbUser="admin", DbName="dev", ClusterIdentifier="c1")
+check("clients: who is allowed everything gets database credentials", says(redshift.get_cluster_credentials, **ask) == "yes")
+iam.attach_user_policy(UserName="client", PolicyArn=no_way_around)
+reset = urllib.request.Request(sys.argv[1] + "/moto-api/reset-auth", b"0", {"Content-Type": "application/octet-stream"})
+urllib.request.urlopen(reset).read()
+check("clients: not with the policy", says(redshift.get_cluster_credentials, **ask) == "AccessDenied", says(redshift.get_cluster_credentials, **ask))
+check("clients: what else they may they still may", says(redshift.describe_clusters) == "yes", says(redshift.describe_clusters))
 print(f"1..{count}")
 sys.exit(1 if bad else 0)
