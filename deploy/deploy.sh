@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# deploy.sh: the network (unless there is one) and the proxies, as two CloudFormation stacks. `make deploy` calls it.
+# deploy.sh: the network (unless there is one), the proxies, the roles of clients, as CloudFormation stacks. `make deploy` calls it.
 #
 # Reads deploy/.env (from .env.template; ENV_FILE= names another). Everything is checked before anything is made:
 # parameters, who we are, what we may do. DRY_RUN=1 stops there and prints the plan.
@@ -46,18 +46,47 @@ wants() { # NAME REGEX EXAMPLE
         problem "$1=$value is not of the form $3"
     fi
 }
+may_be() { # NAME REGEX EXAMPLE: like wants, if there is a value
+    [ -z "${!1:-}" ] || wants "$@"
+}
 
 read_env
 STACK=${STACK:-sluice} SHAPE=${SHAPE:-endpoints} PROXIES=${PROXIES:-2} CONFIG_PARAMETER=${CONFIG_PARAMETER:-/sluice/config}
+RUNS_ON=${RUNS_ON:-fargate} SCHEME=${SCHEME:-internal} CLIENT_ROLES=${CLIENT_ROLES:-yes}
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
 if [ -z "$region" ] && command -v aws >/dev/null; then region=$(aws configure get region 2>/dev/null); fi
 AWS_REGION=$region
 wants AWS_REGION '^[a-z]{2}(-[a-z]+)+-[0-9]$' us-east-1
 wants STACK '^[A-Za-z][A-Za-z0-9-]{0,100}$' sluice
 wants SHAPE '^(isolated|nat|endpoints|none)$' 'isolated, nat, endpoints or none'
-wants IMAGE '^[^:@ ]+(:[A-Za-z0-9_.-]+|@sha256:[0-9a-f]{64})$' 123456789012.dkr.ecr.us-east-1.amazonaws.com/sluice:0.1.0
+wants RUNS_ON '^(fargate|ec2)$' 'fargate or ec2'
+wants SCHEME '^(internal|internet-facing)$' 'internal or internet-facing'
+wants CLIENT_ROLES '^(yes|no)$' 'yes or no'
+if [ "$RUNS_ON" = ec2 ]; then
+    wants IMAGE_ID '^ami-[0-9a-f]+$' ami-0123456789abcdef0
+else
+    wants IMAGE '^[^:@ ]+(:[A-Za-z0-9_.-]+|@sha256:[0-9a-f]{64})$' 123456789012.dkr.ecr.us-east-1.amazonaws.com/sluice:0.1.0
+fi
 wants POLICY_ARN '^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$' arn:aws:iam::123456789012:policy/sluice
 wants SIGNING_KEY_SECRET '^arn:aws[a-z-]*:secretsmanager:.+$' arn:aws:secretsmanager:us-east-1:123456789012:secret:sluice-key-AbCdEf
+wants CERTIFICATE_SECRET '^arn:aws[a-z-]*:secretsmanager:.+$' arn:aws:secretsmanager:us-east-1:123456789012:secret:sluice-tls-AbCdEf
+may_be CERTIFICATE_ARN '^arn:aws[a-z-]*:acm:.+:certificate/.+$' arn:aws:acm:us-east-1:123456789012:certificate/0123
+may_be DNS_NAME '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$' sluice.example.com
+may_be HOSTED_ZONE_ID '^Z[A-Z0-9]+$' Z0123456789ABCDEFGHIJ
+may_be DESKTOP_CIDR '^[0-9.]+/([1-9]|[12][0-9]|3[0-2])$' '203.0.113.7/32; the whole world is UNSAFE_OPEN_TO_THE_WORLD=yes'
+may_be ON_PREMISES_CIDR '^[0-9.]+/([1-9]|[12][0-9]|3[0-2])$' 172.20.0.0/16
+may_be CUSTOMER_GATEWAY '^[0-9]+(\.[0-9]+){3}$' 203.0.113.9
+may_be UNSAFE_OPEN_TO_THE_WORLD '^(yes|no)$' 'yes or no'
+may_be ALARM_TOPIC '^arn:aws[a-z-]*:sns:.+$' arn:aws:sns:us-east-1:123456789012:alarms
+may_be DESKTOP_PRINCIPALS '^arn:aws[a-z-]*:iam::.+$' arn:aws:iam::123456789012:root
+[ -z "${DNS_NAME:-}" ] || [ -n "${HOSTED_ZONE_ID:-}" ] || problem 'DNS_NAME needs HOSTED_ZONE_ID' 'aws route53 list-hosted-zones'
+[ -z "${CUSTOMER_GATEWAY:-}" ] || [ -n "${ON_PREMISES_CIDR:-}" ] || problem 'CUSTOMER_GATEWAY needs ON_PREMISES_CIDR'
+if [ "$SCHEME" = internet-facing ]; then
+    [ -n "${DESKTOP_CIDR:-}" ] || [ "${UNSAFE_OPEN_TO_THE_WORLD:-no}" = yes ] ||
+        problem 'SCHEME=internet-facing needs DESKTOP_CIDR' 'say from where desktops come; for a demonstration, UNSAFE_OPEN_TO_THE_WORLD=yes'
+    [ "$SHAPE" = nat ] || [ "$SHAPE" = none ] || problem "SCHEME=internet-facing needs public subnets, which SHAPE=$SHAPE has not" 'SHAPE=nat'
+    [ "$SHAPE" != none ] || wants PUBLIC_SUBNETS '^subnet-[0-9a-f]+(,subnet-[0-9a-f]+)+$' subnet-cccc,subnet-dddd
+fi
 wants CONFIG_PARAMETER '^/[A-Za-z0-9_./-]+$' /sluice/config
 wants PROXIES '^([1-9]|1[0-9]|20)$' 2
 if [ "$SHAPE" = none ]; then
@@ -148,6 +177,8 @@ may cloudformation:DescribeStacks cloudformation describe-stacks --stack-name "$
 may ec2:DescribeVpcs ec2 describe-vpcs --max-items 1
 may ssm:GetParameter ssm get-parameter --name "$CONFIG_PARAMETER" --query Parameter.Version ||
     problem "there is no parameter $CONFIG_PARAMETER in $AWS_REGION" "aws ssm put-parameter --type SecureString --name $CONFIG_PARAMETER --value file://sluice.json"
+may secretsmanager:DescribeSecret secretsmanager describe-secret --secret-id "$CERTIFICATE_SECRET" --query Name ||
+    problem "there is no secret $CERTIFICATE_SECRET" 'deploy/certificate.sh CERTIFICATE-ARN sluice-tls; or: aws secretsmanager create-secret --name sluice-tls --secret-string file://tls.json ({"certificate": "...", "key": "..."})'
 may iam:GetPolicy iam get-policy --policy-arn "$POLICY_ARN" ||
     problem "there is no policy $POLICY_ARN" 'sluice iam-policy --config sluice.json >policy.json; aws iam create-policy --policy-name sluice --policy-document file://policy.json'
 [ "$problems" = 0 ] || exit 1
@@ -169,13 +200,34 @@ output() { # STACK KEY
         aws cloudformation describe-stacks --stack-name "$1" --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue" --output text
     fi
 }
+optional() { # TEMPLATE'S NAME=OURS...: those that have a value
+    local pair ours
+    for pair in "$@"; do
+        ours=${pair#*=}
+        [ -z "${!ours:-}" ] || printf '%s=%s\n' "${pair%%=*}" "${!ours}"
+    done
+}
 printf 'deploy: into account %s, region %s%s\n' "$account" "$AWS_REGION" "${DRY_RUN:+; a plan, nothing is changed}"
 if [ "$SHAPE" != none ]; then
-    deploy_stack "$STACK-network" cloudformation/network.yaml "Shape=$SHAPE"
+    mapfile -t more < <(optional CustomerGatewayAddress=CUSTOMER_GATEWAY OnPremisesCidr=ON_PREMISES_CIDR)
+    deploy_stack "$STACK-network" cloudformation/network.yaml "Shape=$SHAPE" "${more[@]}"
     VPC_ID=$(output "$STACK-network" VpcId) PRIVATE_SUBNETS=$(output "$STACK-network" PrivateSubnets)
     CLIENT_GROUP=$(output "$STACK-network" ClientGroup) PROXY_GROUP=$(output "$STACK-network" ProxyGroup)
+    [ "$SHAPE" != nat ] || PUBLIC_SUBNETS=$(output "$STACK-network" PublicSubnets)
 fi
-deploy_stack "$STACK" cloudformation/sluice.yaml "VpcId=$VPC_ID" "PrivateSubnets=$PRIVATE_SUBNETS" "ClientGroup=$CLIENT_GROUP" \
-    "ProxyGroup=$PROXY_GROUP" "Image=$IMAGE" "PolicyArn=$POLICY_ARN" "SigningKeySecret=$SIGNING_KEY_SECRET" \
-    "ConfigParameter=$CONFIG_PARAMETER" "Proxies=$PROXIES"
+if [ "$SCHEME" = internal ]; then PUBLIC_SUBNETS='' DESKTOP_CIDR=''; fi
+if [ "$RUNS_ON" = ec2 ]; then
+    template=cloudformation/sluice-ec2.yaml what=ImageId=$IMAGE_ID
+else
+    template=cloudformation/sluice.yaml what=Image=$IMAGE
+fi
+mapfile -t more < <(optional CertificateArn=CERTIFICATE_ARN DnsName=DNS_NAME HostedZoneId=HOSTED_ZONE_ID PublicSubnets=PUBLIC_SUBNETS \
+    DesktopCidr=DESKTOP_CIDR UnsafeOpenToTheWorld=UNSAFE_OPEN_TO_THE_WORLD OnPremisesCidr=ON_PREMISES_CIDR AlarmTopic=ALARM_TOPIC)
+deploy_stack "$STACK" "$template" "VpcId=$VPC_ID" "PrivateSubnets=$PRIVATE_SUBNETS" "ClientGroup=$CLIENT_GROUP" \
+    "ProxyGroup=$PROXY_GROUP" "$what" "PolicyArn=$POLICY_ARN" "SigningKeySecret=$SIGNING_KEY_SECRET" \
+    "CertificateSecret=$CERTIFICATE_SECRET" "ConfigParameter=$CONFIG_PARAMETER" "Proxies=$PROXIES" "Scheme=$SCHEME" "${more[@]}"
+if [ "$CLIENT_ROLES" = yes ]; then
+    mapfile -t more < <(optional DesktopPrincipals=DESKTOP_PRINCIPALS)
+    deploy_stack "$STACK-clients" cloudformation/clients.yaml "FunctionRole=yes" "${more[@]}"
+fi
 [ -n "${DRY_RUN:-}" ] || printf 'deploy: clients connect to %s\n' "$(output "$STACK" Endpoint)"

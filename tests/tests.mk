@@ -119,8 +119,8 @@ policy: $(patsubst %,$(BUILD)/policy/%,$(POLICY_ORACLES))
 # ---- the long ones ----------------------------------------------------------------------------------
 # The packages come first: a fresh machine cannot compile without them.
 run:
-	@tests/support/packages.sh build test
-	@$(MAKE) --no-print-directory all
+	@tests/support/packages.sh build run
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@deploy/run/run.sh
 
 bench-programs: $(patsubst %,$(BUILD)/bench/%,relay nullpg load route effects judge)
@@ -191,7 +191,12 @@ lint-deploy: all
 	@tests/deploy/templates.sh
 	@tests/deploy/deploy.sh
 
-# Two stacks of CloudFormation, by deploy/.env; DRY_RUN=1 prints the plan.
+# The README's first screen on a bare Debian made by debootstrap, up to the refused SELECT, with times. As root.
+try-fresh:
+	@tests/deploy/fresh.sh
+.PHONY: try-fresh
+
+# Stacks of CloudFormation, by deploy/.env; DRY_RUN=1 prints the plan.
 deploy:
 	@deploy/deploy.sh
 

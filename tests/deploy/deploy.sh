@@ -28,6 +28,7 @@ SHAPE=nat
 IMAGE=123456789012.dkr.ecr.us-east-1.amazonaws.com/sluice:0.1.0
 POLICY_ARN=arn:aws:iam::123456789012:policy/sluice
 SIGNING_KEY_SECRET=arn:aws:secretsmanager:us-east-1:123456789012:secret:sluice-key-abcdef
+CERTIFICATE_SECRET=arn:aws:secretsmanager:us-east-1:123456789012:secret:sluice-tls
 ENV
     chmod 600 "$ENV_FILE"
 }
@@ -41,9 +42,15 @@ wants 'every wrong parameter at once' 'SHAPE=square is not of the form isolated'
 wants 'an image without a tag' 'IMAGE=sluice is not' "$said"
 wants 'too many' 'PROXIES=200' "$said"
 wants 'wrong usage is 2' 'status 2' "$said"
+said=$(run SCHEME=internet-facing SHAPE=isolated DNS_NAME=sluice.example.com RUNS_ON=ec2 DESKTOP_CIDR=0.0.0.0/0 "${keys[@]}")
+wants 'the whole world is called unsafe' 'the whole world is UNSAFE_OPEN_TO_THE_WORLD=yes' "$said"
+wants 'public without public subnets' 'needs public subnets, which SHAPE=isolated has not' "$said"
+wants 'a name without its zone' 'DNS_NAME needs HOSTED_ZONE_ID' "$said"
+wants 'EC2 without a machine image' 'IMAGE_ID is missing' "$said"
+wants 'public for nobody' 'internet-facing needs DESKTOP_CIDR' "$(run SCHEME=internet-facing "${keys[@]}")"
 wants 'half a key' 'AWS_SECRET_ACCESS_KEY is not' "$(run AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE)"
 echo 'what is this' >>"$ENV_FILE"
-wants 'a line that is none' 'env:6: not NAME=value' "$(run "${keys[@]}")"
+wants 'a line that is none' 'env:7: not NAME=value' "$(run "${keys[@]}")"
 fine
 chmod 644 "$ENV_FILE"
 wants 'a file that others can read is warned about' 'others can read' "$(run "${keys[@]}")"
@@ -54,9 +61,11 @@ wants 'no aws command: how to get one' "install AWS's CLI" "$(run "${keys[@]}" P
 
 said=$(run "${keys[@]}")
 wants 'a configuration that is not there yet' 'aws ssm put-parameter' "$said"
+wants 'a certificate that is not there yet' 'deploy/certificate.sh' "$said"
 wants 'a policy that is not there yet' 'sluice iam-policy' "$said"
 AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=x "$venv/bin/python" - <<'PY'
 import boto3
+boto3.client("secretsmanager", region_name="us-east-1").create_secret(Name="sluice-tls", SecretString="{}")
 boto3.client("ssm", region_name="us-east-1").put_parameter(Name="/sluice/config", Value="{}", Type="SecureString")
 boto3.client("iam", region_name="us-east-1").create_policy(PolicyName="sluice",
     PolicyDocument='{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"redshift:DescribeClusters","Resource":"*"}}')
@@ -65,6 +74,11 @@ said=$(run "${keys[@]}")
 wants 'method 2, keys' 'by method 2 (keys in variables)' "$said"
 wants 'the plan: the network' 'deploy --stack-name sluice-network --template-file cloudformation/network.yaml --parameter-overrides Shape=nat' "$said"
 wants 'the plan: the proxies' 'Proxies=2' "$said"
+wants 'the plan: the clients' 'sluice-clients --template-file cloudformation/clients.yaml' "$said"
+said_ec2=$(run "${keys[@]}" RUNS_ON=ec2 IMAGE_ID=ami-0123456789abcdef0 SCHEME=internet-facing DESKTOP_CIDR=203.0.113.0/24 CLIENT_ROLES=no)
+wants 'the plan on EC2, public' 'cloudformation/sluice-ec2.yaml' "$said_ec2"
+wants 'with its parameters' 'Scheme=internet-facing PublicSubnets=<PublicSubnets of sluice-network> DesktopCidr=203.0.113.0/24' "$said_ec2"
+case $said_ec2 in *clients.yaml*) not_ok 'no roles when none are wanted' "$said_ec2" ;; *) ok 'no roles when none are wanted' ;; esac
 case $said in *status*) not_ok 'it is fine' "$said" ;; *) ok 'it is fine' ;; esac
 wants 'nothing was made' '[]' "$(env "${keys[@]}" AWS_DEFAULT_REGION=us-east-1 "$venv/bin/aws" cloudformation list-stacks --query StackSummaries --output json)"
 
@@ -90,6 +104,25 @@ wants 'method 4, no role here' 'tried method 4' "$(run)"
 said=$(run AWS_PROFILE=sso)
 wants 'method 5, SSO without a session' 'tried method 5 (SSO, profile sso)' "$said"
 wants 'and what to run' 'aws sso login --profile sso' "$said"
+
+# ---- certificate.sh: a certificate of ACM, to where the proxies read it -----------------------------------------
+certificate() { env PATH="$kit_dir/bin:$PATH" "${keys[@]}" "$root/deploy/certificate.sh" "$1" sluice-tls us-east-1 2>&1 || echo "status $?"; }
+arn=$(env "${keys[@]}" "$venv/bin/python" - <<'PY'
+import boto3
+acm = boto3.client("acm", region_name="us-east-1")
+print(acm.request_certificate(DomainName="sluice.example.com", CertificateAuthorityArn="arn:aws:acm-pca:us-east-1:123456789012:certificate-authority/0")["CertificateArn"])
+PY
+)
+wants 'a certificate of a private CA gets into the secret' 'CN = sluice.example.com' "$(certificate "$arn")"
+env "${keys[@]}" AWS_DEFAULT_REGION=us-east-1 "$venv/bin/aws" secretsmanager get-secret-value --secret-id sluice-tls --query SecretString --output text >"$kit_dir/tls.json"
+mkdir "$kit_dir/tls"
+"$venv/bin/python" - "$kit_dir/tls.json" "$kit_dir/tls" <<'PY'
+import json, sys
+for name, text in json.load(open(sys.argv[1])).items():
+    open(f"{sys.argv[2]}/{name}", "w").write(text)
+PY
+equals 'chain and key, which belong together' "$(openssl x509 -in "$kit_dir/tls/certificate" -noout -pubkey)" "$(openssl pkey -in "$kit_dir/tls/key" -pubout)"
+wants 'one that cannot be had' 'ACM does not give it out' "$(certificate "${arn%?????}00000")"
 
 moto_auth 0
 wants 'keys that AWS does not know' 'tried method 2 (keys in variables)' "$(run "${keys[@]}")"

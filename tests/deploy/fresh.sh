@@ -37,6 +37,7 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends sudo git ca-certificates >/dev/null
 useradd --create-home --shell /bin/bash stranger
 echo 'stranger ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/stranger
+chown -R stranger: /srv/sluice.git
 IN
 # As the README says it, word by word, but for the name of the repository.
 cat >"$fresh/root/stranger.sh" <<'IN'
@@ -54,7 +55,7 @@ echo "$ $line -c 'select * from events'"
 eval "$line -c 'select * from events'" 2>&1
 IN
 git clone -q --bare "$root" "$fresh/srv/sluice.git"
-chown -R root: "$fresh/srv"
+printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$(hostname)" >"$fresh/etc/hosts"
 chmod 755 "$fresh/root" "$fresh/root"/*.sh
 
 inside() { chroot "$fresh" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"; }
@@ -70,7 +71,7 @@ all() {
     inside su stranger -c "bash /root/stranger.sh $PORT" >"$said" 2>&1 </dev/null &
     stranger=$!
     for ((tries = 0; tries < 1200; tries++)); do
-        now=$(grep -aoE '^(packages: installing|  LINK|Starting a warehouse|Starting Sluice|Sluice listens)' "$said" | tail -1 || true)
+        now=$(grep -aoE '^(packages: installing|  CC|  LINK|Starting a warehouse|Starting Sluice|Sluice listens)' "$said" | tail -1 | sed 's/  CC/compiling/; s/  LINK/linked/' || true)
         [ "$now" = "$last" ] || step "$now"
         last=$now
         [ "$now" != 'Sluice listens' ] || break

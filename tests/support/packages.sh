@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # packages: what a fresh Debian 12 or Ubuntu machine needs, by name. Does nothing where all is there.
 #
-#   packages.sh [build|test|lint|bench|drivers|package ...]     default: build test lint
+#   packages.sh [build|run|test|lint|bench|drivers|package ...]     default: build test lint
 # shellcheck disable=SC2034 # the sets are chosen by name
 set -euo pipefail
 
@@ -9,6 +9,7 @@ build=(gcc make libc6-dev libuv1-dev libssl-dev libcjson-dev libhiredis-dev libc
     libexpat1-dev libpcre2-dev)
 test=(postgresql postgresql-client postgresql-contrib libpq-dev libpg-query-dev prometheus-pgbouncer-exporter redis-server libcmocka-dev openssl python3 python3-venv gdb
     procps iproute2 util-linux curl)
+run=(postgresql postgresql-client redis-server openssl procps util-linux)
 lint=(clang-format clang clang-tidy cppcheck shellcheck binutils git)
 bench=(pgbouncer strace util-linux)
 package=(debhelper dpkg-dev fakeroot lintian)
