@@ -215,7 +215,7 @@ if [ "$SHAPE" != none ]; then
     CLIENT_GROUP=$(output "$STACK-network" ClientGroup) PROXY_GROUP=$(output "$STACK-network" ProxyGroup)
     [ "$SHAPE" != nat ] || PUBLIC_SUBNETS=$(output "$STACK-network" PublicSubnets)
 fi
-if [ "$SCHEME" = internal ]; then PUBLIC_SUBNETS='' DESKTOP_CIDR=''; fi
+[ "$SCHEME" != internal ] || unset PUBLIC_SUBNETS DESKTOP_CIDR
 if [ "$RUNS_ON" = ec2 ]; then
     template=cloudformation/sluice-ec2.yaml what=ImageId=$IMAGE_ID
 else

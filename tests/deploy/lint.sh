@@ -104,6 +104,7 @@ check 'the Python samples compile' samples_compile
 check_with node 'the Node samples parse' javascript_parses
 if [ -x "$sluice" ]; then
     check 'the example configuration passes sluice check' example_is_configuration
+    check 'the example for AWS passes sluice check' "$sluice" check --config deploy/cloudformation/sluice.json
     check_with systemd-analyze 'the unit is one (systemd-analyze verify)' unit_verifies
 else
     skip 'the unit and its example' 'there is no sluice; run make first'
