@@ -7,6 +7,8 @@
 /* ---- saying why --------------------------------------------------------------------------------
  */
 
+enum { WORDS_BYTES = 256 }; /* of one reason, with its NUL */
+
 static void report(struct aws_run *run, const char *text)
 {
     buf_addf(run->report, "%s: %s\n", run->place, text);
@@ -14,7 +16,7 @@ static void report(struct aws_run *run, const char *text)
 
 enum aws_found aws_not_here(struct aws_run *run, const char *format, ...)
 {
-    char text[256];
+    char text[WORDS_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
@@ -23,28 +25,32 @@ enum aws_found aws_not_here(struct aws_run *run, const char *format, ...)
     return AWS_NOT_HERE;
 }
 
-enum aws_found aws_broken(struct aws_run *run, const char *format, ...)
+static enum aws_found broken(struct aws_run *run, const char *format, va_list args)
 {
-    char text[256];
-    va_list args;
-    va_start(args, format);
+    char text[WORDS_BYTES];
     vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     report(run, text);
     err_set(run->err, ERR_NO_CREDENTIALS, "%s", text);
     return AWS_BROKEN;
 }
 
-enum aws_found aws_broken_hint(struct aws_run *run, const char *hint, const char *format, ...)
+enum aws_found aws_broken(struct aws_run *run, const char *format, ...)
 {
-    char text[256];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    enum aws_found found = broken(run, format, args);
     va_end(args);
-    aws_broken(run, "%s", text);
+    return found;
+}
+
+enum aws_found aws_broken_hint(struct aws_run *run, const char *hint, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    enum aws_found found = broken(run, format, args);
+    va_end(args);
     err_hint(run->err, "%s", hint);
-    return AWS_BROKEN;
+    return found;
 }
 
 enum aws_found aws_broken_as_said(struct aws_run *run)

@@ -15,6 +15,7 @@
 #include "protocol/err.h"
 
 enum {
+    DIGEST_SHA256 = 0,           /* the algorithm, as the challenge names it */
     DIGEST_SALT_BYTES = 32,      /* of the salts we make */
     DIGEST_SALT_MAX_BYTES = 128, /* of the salts we accept */
     DIGEST_NONCE_MAX_BYTES = 1024,

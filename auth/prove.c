@@ -2,6 +2,7 @@
 
 #include "auth/digest.h"
 #include "auth/md5.h"
+#include "protocol/backend.h"
 #include "protocol/wire.h"
 
 #include <openssl/crypto.h>
@@ -25,15 +26,6 @@ struct prove {
 };
 
 enum {
-    CODE_OK = 0,
-    CODE_CLEARTEXT = 3,
-    CODE_MD5 = 5,
-    CODE_SASL = 10,
-    CODE_SASL_CONTINUE = 11,
-    CODE_SASL_FINAL = 12,
-    CODE_DIGEST = 13,
-    CODE_TOKEN = 14,
-    DIGEST_SHA256 = 0,
     DIGEST_CLIENT_NONCE_BYTES = 16, /* as Amazon's ODBC driver */
     MECHANISMS_MAX = 64,
 };
@@ -312,22 +304,23 @@ enum prove_result prove_message(struct prove *p, struct slice body, struct buf *
     struct wire w = wire_of(body.len ? body : slice_str(""));
     uint32_t code = wire_u32(&w);
     if (w.bad) return malformed(p, err);
-    if (code == CODE_OK) return on_ok(p, &w, err);
-    if (code == CODE_SASL_CONTINUE && p->state == STATE_SCRAM_FIRST)
+    if (code == AUTHENTICATION_OK) return on_ok(p, &w, err);
+    if (code == AUTHENTICATION_SASL_CONTINUE && p->state == STATE_SCRAM_FIRST)
         return on_sasl_continue(p, &w, out, err);
-    if (code == CODE_SASL_FINAL && p->state == STATE_SCRAM_FINAL) return on_sasl_final(p, &w, err);
+    if (code == AUTHENTICATION_SASL_FINAL && p->state == STATE_SCRAM_FINAL)
+        return on_sasl_final(p, &w, err);
     if (p->state != STATE_NEW)
         return fail(p, err, ERR_SERVER_CONFUSED, "unexpected authentication request");
     /* Any other way of proving ourselves is one that a false server could ask for. */
-    if (p->setup.require_channel_binding && code != CODE_SASL)
+    if (p->setup.require_channel_binding && code != AUTHENTICATION_SASL)
         return fail(p, err, ERR_SERVER_REJECTED,
                     "channel binding is required, but the server did not ask for it");
     switch (code) {
-    case CODE_CLEARTEXT: return on_cleartext(p, &w, out, err);
-    case CODE_MD5: return on_md5(p, &w, out, err);
-    case CODE_SASL: return on_sasl(p, &w, out, err);
-    case CODE_DIGEST: return on_digest(p, &w, out, err);
-    case CODE_TOKEN: return on_token(p, &w, out, err);
+    case AUTHENTICATION_CLEARTEXT: return on_cleartext(p, &w, out, err);
+    case AUTHENTICATION_MD5: return on_md5(p, &w, out, err);
+    case AUTHENTICATION_SASL: return on_sasl(p, &w, out, err);
+    case AUTHENTICATION_DIGEST: return on_digest(p, &w, out, err);
+    case AUTHENTICATION_TOKEN: return on_token(p, &w, out, err);
     default: break;
     }
     p->state = STATE_DONE;

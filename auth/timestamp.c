@@ -84,6 +84,16 @@ static void expect(struct reader *r, const char *text)
     if (!take(r, text)) r->bad = true;
 }
 
+/* "hh:mm:ss". */
+static void clock_time(struct reader *r, struct civil *c)
+{
+    c->hour = digits(r, 2);
+    expect(r, ":");
+    c->minute = digits(r, 2);
+    expect(r, ":");
+    c->second = digits(r, 2);
+}
+
 bool timestamp_from_amz(struct slice text, int64_t *ms)
 {
     struct reader r = { text, false };
@@ -150,11 +160,7 @@ bool timestamp_from_iso(struct slice text, int64_t *ms)
     expect(&r, "-");
     c.day = digits(&r, 2);
     expect(&r, "T");
-    c.hour = digits(&r, 2);
-    expect(&r, ":");
-    c.minute = digits(&r, 2);
-    expect(&r, ":");
-    c.second = digits(&r, 2);
+    clock_time(&r, &c);
     unsigned fraction = fraction_ms(&r);
     int64_t zone = zone_ms(&r);
     if (r.bad || r.rest.len != 0 || !to_ms(&c, ms)) return false;
@@ -178,11 +184,7 @@ bool timestamp_from_http(struct slice text, int64_t *ms)
     expect(&r, " ");
     c.year = digits(&r, 4);
     expect(&r, " ");
-    c.hour = digits(&r, 2);
-    expect(&r, ":");
-    c.minute = digits(&r, 2);
-    expect(&r, ":");
-    c.second = digits(&r, 2);
+    clock_time(&r, &c);
     expect(&r, " GMT");
     return !r.bad && r.rest.len == 0 && to_ms(&c, ms);
 }

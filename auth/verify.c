@@ -1,5 +1,6 @@
 #include "auth/verify.h"
 
+#include "protocol/backend.h"
 #include "protocol/wire.h"
 
 #include <openssl/crypto.h>
@@ -31,18 +32,6 @@ struct verify {
     struct scram_verifier mock_scram;
     struct digest_verifier mock_digest;
     struct md5_verifier mock_md5;
-};
-
-/* PostgreSQL protocol, Authentication*; 13 and 14 are Redshift's. */
-enum {
-    CODE_CLEARTEXT = 3,
-    CODE_MD5 = 5,
-    CODE_SASL = 10,
-    CODE_SASL_CONTINUE = 11,
-    CODE_SASL_FINAL = 12,
-    CODE_DIGEST = 13,
-    CODE_IDP = 14,
-    DIGEST_SHA256 = 0,
 };
 
 struct verify *verify_new(const struct verify_setup *setup)
@@ -157,7 +146,7 @@ static enum verify_result ask(struct verify *v, enum state next)
 static enum verify_result ask_cleartext(struct verify *v, struct buf *out)
 {
     if (!v->setup.tls && !v->setup.unix_socket) return VERIFY_FAILED;
-    request_end(out, request_begin(out, CODE_CLEARTEXT));
+    request_end(out, request_begin(out, AUTHENTICATION_CLEARTEXT));
     return ask(v, STATE_CLEARTEXT);
 }
 
@@ -165,7 +154,7 @@ static enum verify_result ask_cleartext(struct verify *v, struct buf *out)
 static enum verify_result ask_idp(struct verify *v, struct buf *out)
 {
     if (!v->setup.tls) return VERIFY_FAILED;
-    request_end(out, request_begin(out, CODE_IDP));
+    request_end(out, request_begin(out, AUTHENTICATION_TOKEN));
     return ask(v, STATE_IDP);
 }
 
@@ -173,7 +162,7 @@ static enum verify_result ask_md5(struct verify *v, struct buf *out)
 {
     v->md5 = md5_of(v);
     if (!v->md5) return VERIFY_FAILED;
-    uint32_t at = request_begin(out, CODE_MD5);
+    uint32_t at = request_begin(out, AUTHENTICATION_MD5);
     buf_add(out, v->setup.random, MD5_SALT_BYTES);
     request_end(out, at);
     return ask(v, STATE_MD5);
@@ -183,7 +172,7 @@ static enum verify_result ask_digest(struct verify *v, struct buf *out)
 {
     v->digest = digest_of(v);
     if (!v->digest) return VERIFY_FAILED;
-    uint32_t at = request_begin(out, CODE_DIGEST);
+    uint32_t at = request_begin(out, AUTHENTICATION_DIGEST);
     buf_add_u32(out, DIGEST_SHA256);
     buf_add_u32(out, (uint32_t)v->digest->salt_len);
     buf_add(out, v->digest->salt, v->digest->salt_len);
@@ -201,7 +190,7 @@ static enum verify_result ask_scram(struct verify *v, struct buf *out)
     /* The binding is TLS's; without TLS there is none, whatever the caller said. */
     struct slice binding = v->setup.tls ? v->setup.channel_binding : slice_str("");
     scram_server_begin(&v->scram, verifier, binding, slice_str(v->nonce.text));
-    uint32_t at = request_begin(out, CODE_SASL);
+    uint32_t at = request_begin(out, AUTHENTICATION_SASL);
     scram_server_offer(&v->scram, out);
     request_end(out, at);
     return ask(v, STATE_SCRAM_FIRST);
@@ -348,7 +337,7 @@ static enum verify_result take_scram_first(struct verify *v, struct wire *w, str
     struct slice mechanism = wire_string(w);
     struct slice message = wire_bytes(w, wire_u32(w));
     if (!wire_is_done(w)) return bad(v, err, "malformed SASLInitialResponse message");
-    uint32_t at = request_begin(out, CODE_SASL_CONTINUE);
+    uint32_t at = request_begin(out, AUTHENTICATION_SASL_CONTINUE);
     enum scram_result result = scram_server_first(&v->scram, mechanism, message, out, err);
     if (result != SCRAM_OK) {
         v->state = STATE_DONE;
@@ -363,7 +352,7 @@ static enum verify_result take_scram_final(struct verify *v, struct wire *w, str
                                            struct err *err)
 {
     struct slice message = wire_bytes(w, wire_left(w));
-    uint32_t at = request_begin(out, CODE_SASL_FINAL);
+    uint32_t at = request_begin(out, AUTHENTICATION_SASL_FINAL);
     enum scram_result result = scram_server_final(&v->scram, message, out, err);
     bool is_right = result == SCRAM_OK && v->setup.user && v->setup.user->scram;
     if (is_right)

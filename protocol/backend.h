@@ -17,6 +17,18 @@ void backend_error(struct buf *out, const struct err *e);
 /* NoticeResponse of severity NOTICE. */
 void backend_notice(struct buf *out, const char *sqlstate, const char *message);
 
+/* What an Authentication message (R) asks for, or says. 13 and 14 are Redshift's. */
+enum authentication {
+    AUTHENTICATION_OK = 0,
+    AUTHENTICATION_CLEARTEXT = 3,
+    AUTHENTICATION_MD5 = 5,
+    AUTHENTICATION_SASL = 10,
+    AUTHENTICATION_SASL_CONTINUE = 11,
+    AUTHENTICATION_SASL_FINAL = 12,
+    AUTHENTICATION_DIGEST = 13, /* auth/digest.h */
+    AUTHENTICATION_TOKEN = 14,  /* of an identity provider */
+};
+
 void backend_auth_ok(struct buf *out);
 void backend_ready(struct buf *out, uint8_t status);
 void backend_key_data(struct buf *out, uint32_t pid, struct slice key);

@@ -239,25 +239,39 @@ static void text_decision(const struct explain *x, struct buf *out)
                  d->regex_limit_hits);
 }
 
+/* The next row to show: `most` rules that do not match and all that decide. *left_out counts on. */
+static bool shown_next(struct explain *x, struct explain_row *row, uint32_t *room,
+                       uint32_t *left_out)
+{
+    while (explain_next(x, row)) {
+        if (row->verdict == EXPLAIN_WINS || row->verdict == EXPLAIN_GOVERNS) return true;
+        if (*room) {
+            (*room)--;
+            return true;
+        }
+        (*left_out)++;
+    }
+    return false;
+}
+
+static void text_left_out(struct buf *out, uint32_t *left_out)
+{
+    if (*left_out) buf_addf(out, "  ... %u more that do not match\n", *left_out);
+    *left_out = 0;
+}
+
 bool explain_text(const struct route_table *table, const struct route_facts *facts,
                   const struct route_statement *statement, uint32_t most, struct buf *out)
 {
     struct explain x;
     struct explain_row row;
-    uint32_t shown = 0, left_out = 0;
+    uint32_t left_out = 0;
     bool ok = explain_begin(&x, table, facts, statement);
-    while (ok && explain_next(&x, &row)) {
-        bool decides = row.verdict == EXPLAIN_WINS || row.verdict == EXPLAIN_GOVERNS;
-        if (!decides && shown == most) {
-            left_out++;
-            continue;
-        }
-        shown += !decides;
-        if (decides && left_out) buf_addf(out, "  ... %u more that do not match\n", left_out);
-        if (decides) left_out = 0;
+    while (ok && shown_next(&x, &row, &most, &left_out)) {
+        text_left_out(out, &left_out);
         text_row(&x, &row, out);
     }
-    if (left_out) buf_addf(out, "  ... %u more that do not match\n", left_out);
+    text_left_out(out, &left_out);
     if (ok) text_decision(&x, out);
     explain_end(&x);
     return ok && !out->failed;
@@ -311,7 +325,7 @@ bool explain_json(const struct route_table *table, const struct route_facts *fac
     static const char *const outcomes[] = { "to", "deny", "none", "unsafe" };
     struct explain x;
     struct explain_row row;
-    uint32_t shown = 0, left_out = 0;
+    uint32_t left_out = 0;
     bool ok = explain_begin(&x, table, facts, statement), first = true;
     const struct route_decision *d = &x.decision;
     buf_addf(out, "{\"outcome\":\"%s\",\"version\":%llu", outcomes[d->outcome],
@@ -330,13 +344,7 @@ bool explain_json(const struct route_table *table, const struct route_facts *fac
         buf_add_slice(out, d->pool); /* is JSON already */
     }
     buf_addf(out, ",\"regex_limit_hits\":%u,\"rules\":[", d->regex_limit_hits);
-    while (ok && explain_next(&x, &row)) {
-        bool decides = row.verdict == EXPLAIN_WINS || row.verdict == EXPLAIN_GOVERNS;
-        if (!decides && shown == most) {
-            left_out++;
-            continue;
-        }
-        shown += !decides;
+    while (ok && shown_next(&x, &row, &most, &left_out)) {
         if (!first) buf_add_u8(out, ',');
         first = false;
         json_row(&x, &row, out);

@@ -47,7 +47,7 @@ $(BUILD)/tools/aws: tests/aws/aws.c $(product)
 
 # No passwords anywhere, against moto's STS and Redshift; skips where PyPI cannot be reached.
 test-aws: all
-	@tests/aws/moto.sh
+	@tests/aws/in.sh
 	@CORE=1 tests/aws/out.sh
 .PHONY: test-aws
 
@@ -71,7 +71,7 @@ test: $(if $(wildcard proxy/main.c),all) unit-tests integration-tests $(BUILD)/s
 endif
 
 # ---- lint -------------------------------------------------------------------------------------------
-lint: $(product)
+lint: $(product) all
 	+@tests/lint/lint.sh
 # Does each of its rules find what it is for?
 lint-test: $(product)

@@ -18,14 +18,11 @@ ensure_venv
 kit_begin aws-in
 
 moto_port='' sts_port='' warehouse_port='' port=''
-free_port moto_port
 free_port sts_port
 free_port warehouse_port
 free_port port
-start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
-wait_port "$moto_port" "$started" || die 'moto did not start'
-unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
-export AWS_EC2_METADATA_DISABLED=true AWS_REGION=us-east-1 HOME=$kit_dir
+start_moto
+export AWS_REGION=us-east-1 HOME=$kit_dir
 
 # ---- a cluster, and a role whose keys live for an hour: all that the clients have ---------------------------
 AWS_ENDPOINT_URL=http://127.0.0.1:$moto_port "$venv/bin/python" - >"$kit_dir/role.env" <<'PY'

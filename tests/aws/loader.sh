@@ -26,11 +26,9 @@ if ! ensure_npm; then
 fi
 
 moto_port='' sts_port='' pg_port='' warehouse_port='' port=''
-for name in moto_port sts_port pg_port warehouse_port port; do free_port "$name"; done
-start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
-wait_port "$moto_port" "$started" || die 'moto did not start'
-unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
-export AWS_EC2_METADATA_DISABLED=true AWS_REGION=us-east-1 HOME=$kit_dir
+for name in sts_port pg_port warehouse_port port; do free_port "$name"; done
+start_moto
+export AWS_REGION=us-east-1 HOME=$kit_dir
 moto=http://127.0.0.1:$moto_port
 
 # ---- an account: a cluster, a bucket, a role whose keys live for an hour ------------------------------------

@@ -3,6 +3,7 @@
 #
 #   ensure_venv            $venv: moto and boto3 from PyPI; skips the test loudly where it cannot be had
 #   ensure_npm             $modules: pg and the AWS SDK's signer from npm; fails where they cannot be had
+#   start_moto             moto alone: $moto_port, and an environment without the user's AWS settings
 #   start_world            moto, front.py before it, a warehouse with TLS: $moto_port $front_port $warehouse_port
 #   ok, wants, refuses     one line of TAP each
 #   front JSON             tells front.py what to do (see there); front_calls ACTION [KEY]: how often
@@ -64,18 +65,23 @@ moto_auth() { # N: signatures and policies are checked from the Nth request on
     curl -sS --noproxy '*' -X POST -H 'Content-Type: application/octet-stream' --data-binary "$1" "http://127.0.0.1:$moto_port/moto-api/reset-auth" >/dev/null
 }
 
-start_world() {
+start_moto() { # moto alone, on $moto_port; nothing of the user's AWS settings is left in the environment
     free_port moto_port
-    free_port front_port
-    free_port warehouse_port
     start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
     wait_port "$moto_port" "$started" || die 'moto did not start'
+    unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
+    export AWS_EC2_METADATA_DISABLED=true
+}
+
+start_world() {
+    start_moto
+    free_port front_port
+    free_port warehouse_port
     "$support/certs.sh" "$kit_dir/certs"
     printf '%s\n' 'local all all trust' 'hostssl all all 127.0.0.1/32 scram-sha-256' >"$kit_dir/hba"
     start_postgres "$kit_dir/warehouse" "$warehouse_port" --hba "$kit_dir/hba" --tls "$kit_dir/certs"
     "$pg_bin/psql" -qX -h "$kit_dir/warehouse" -p "$warehouse_port" -U postgres -d postgres -c 'create database dev'
     start front "$venv/bin/python" "$root/tests/aws/front.py" "$front_port" "$moto_port" "$kit_dir/warehouse" "$warehouse_port" "$pg_bin/psql"
     wait_port "$front_port" "$started" || die 'front.py did not start'
-    unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
-    export AWS_EC2_METADATA_DISABLED=true AWS_ENDPOINT_URL=http://127.0.0.1:$front_port
+    export AWS_ENDPOINT_URL=http://127.0.0.1:$front_port
 }

@@ -11,11 +11,8 @@ binary=${SLUICE:-$build/sluice}
 ensure_venv
 kit_begin groups
 moto_port=''
-free_port moto_port
-start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
-wait_port "$moto_port" "$started" || die 'moto did not start'
-unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
-export AWS_EC2_METADATA_DISABLED=true AWS_ENDPOINT_URL=http://127.0.0.1:$moto_port AWS_REGION=us-east-1
+start_moto
+export AWS_ENDPOINT_URL=http://127.0.0.1:$moto_port AWS_REGION=us-east-1
 export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=not-a-secret HOME=$kit_dir
 
 aws() { # PYTHON: with ec2, proxy and cluster (ids of groups)

@@ -9,11 +9,7 @@ set -euo pipefail
 ensure_venv
 kit_begin templates
 moto_port=''
-free_port moto_port
-start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
-wait_port "$moto_port" "$started" || die 'moto did not start'
-unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
-export AWS_EC2_METADATA_DISABLED=true
+start_moto
 "$venv/bin/python" "$root/tests/deploy/templates.py" "http://127.0.0.1:$moto_port" >"$kit_dir/tap" || {
     cat "$kit_dir/tap"
     tail -20 "$kit_dir/moto.log" >&2

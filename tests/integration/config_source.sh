@@ -11,14 +11,11 @@ set -euo pipefail
 binary=${SLUICE:-$build/sluice}
 ensure_venv
 kit_begin config-source
-free_port moto_port
 free_port port
 free_port health
-start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$moto_port"
+start_moto
 moto=$started
-wait_port "$moto_port" "$moto" || die 'moto did not start'
-unset "${!AWS_@}" https_proxy http_proxy HTTPS_PROXY HTTP_PROXY no_proxy NO_PROXY
-export AWS_EC2_METADATA_DISABLED=true AWS_ENDPOINT_URL=http://127.0.0.1:$moto_port
+export AWS_ENDPOINT_URL=http://127.0.0.1:$moto_port
 export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=x
 home=$kit_dir/sluice
 mkdir -m 700 "$home" "$home/state"

@@ -159,20 +159,28 @@ static void one_header_only(void **state)
     is_hung_up_on(r);
 }
 
-/* The version is a matter of the configuration, also of one that is loaded later. */
-static void a_reload_changes_the_version(void **state)
+/* Loads the configuration again with `to` in the place of `from`, which is as long; until the log
+ * `says` so. */
+static void reload(struct world *w, const char *from, const char *to, const char *says)
 {
-    struct world *w = *state;
-    char *text = kit_read(w->p.config), *any = strstr(text, "\"any\"");
-    assert_non_null(any);
-    memcpy(any, "\"v2\" ", 5);
+    char *text = kit_read(w->p.config), *at = strstr(text, from);
+    assert_non_null(at);
+    assert_int_equal(strlen(from), strlen(to));
+    memcpy(at, to, strlen(to));
     FILE *f = fopen(w->p.config, "w");
     assert_non_null(f);
     fputs(text, f);
     fclose(f);
     free(text);
     kill(w->p.pid, SIGHUP);
-    assert_true(proxy_log_has(w->kit, &w->p, "config.reloaded", 5000));
+    assert_true(proxy_log_has(w->kit, &w->p, says, 5000));
+}
+
+/* The version is a matter of the configuration, also of one that is loaded later. */
+static void a_reload_changes_the_version(void **state)
+{
+    struct world *w = *state;
+    reload(w, "\"any\"", "\"v2\" ", "config.reloaded");
     struct raw *r = raw_open(w->p.port, NULL);
     raw_send(r, line_9, sizeof line_9 - 1);
     is_hung_up_on(r);
@@ -182,16 +190,7 @@ static void a_reload_changes_the_version(void **state)
 static void a_listener_stays(void **state)
 {
     struct world *w = *state;
-    char *text = kit_read(w->p.config), *port = strstr(text, "127.0.0.1:");
-    assert_non_null(port);
-    memcpy(port, "127.0.0.7:", 10);
-    FILE *f = fopen(w->p.config, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-    free(text);
-    kill(w->p.pid, SIGHUP);
-    assert_true(proxy_log_has(w->kit, &w->p, "restart to stop listening there", 5000));
+    reload(w, "127.0.0.1:", "127.0.0.7:", "restart to stop listening there");
     struct raw *r = raw_open(w->p.port, NULL);
     SEND(r, SIGNATURE "\x21\x11\0\x0c\x7f\0\0\x09\x7f\0\0\x01\x12\x67\x15\x3f");
     assert_true(raw_login(r, "postgres"));

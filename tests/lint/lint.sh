@@ -95,7 +95,11 @@ left_open() { nothing -nIE '\b(TODO|FIXME|XXX|HACK)\b' "${text[@]}"; }
 
 lines_fit() { LC_ALL=C.UTF-8 nothing -nE '^.{101,}' "${code[@]}"; }
 
-tidy() { make --no-print-directory -k analysis; }
+tidy() { # what was found comes first: `check` shows the beginning
+    make --no-print-directory -k analysis >"$work/tidy" 2>&1 && return
+    grep -v '^ *TIDY' "$work/tidy"
+    return 1
+}
 
 cpp_check() {
     cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --enable=warning,portability -I. -Itests \

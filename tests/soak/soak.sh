@@ -24,6 +24,7 @@ judge() { # NAME COMMAND...
     fi
 }
 
+# shellcheck disable=SC2317 # called by `judge`
 # Nothing may stay behind: soon after the last client is gone (cancel_timeout is 10 s) no server is busy.
 servers_are_idle() {
     local tries busy="state <> 'idle' and backend_type = 'client backend' and pid <> pg_backend_pid()"
