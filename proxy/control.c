@@ -395,6 +395,7 @@ static bool start_http(struct control *c)
 {
     struct err err;
     c->overview.shared = c->shared;
+    c->overview.log = c->log;
     c->overview.home = &c->mailbox;
     c->overview.uv = &c->loop;
     c->overview.realm = c->realm;

@@ -263,7 +263,7 @@ static void failed(struct entry *e, const struct err *why, bool for_good)
     metrics_add(e->creds->metrics, METRIC_aws_calls_failed, 1);
     e->why = *why;
     if (e->why.code != ERR_WAREHOUSE_PAUSED)
-        e->why.code = for_good ? ERR_SERVER_REJECTED : ERR_NO_CREDENTIALS;
+        e->why.code = for_good ? ERR_CREDENTIALS_DENIED : ERR_NO_CREDENTIALS;
     e->blocked_until_ms = now_ms + (for_good ? DENIED_MS : (int64_t)pause_ms(e->failures));
     log_event(c->log, EVENT_credentials_failed, LOG_TEXT("cluster", e->cluster->config->name),
               LOG_TEXT("db_user", e->db_user), LOG_TEXT("database", e->database),

@@ -126,7 +126,7 @@ static enum severity say_credentials(const struct diagnosis_facts *f, struct fin
     struct slice why = t.worst ? t.worst->failure : f->credentials_why;
     SAY(out, "AWS: no credentials for cluster %.*s: %.*s (%s).",
         SLICE_ARG(t.worst ? t.worst->cluster : f->credentials_cluster), SLICE_ARG(why),
-        CLIENTS_WAIT(t.waiting));
+        t.waiting ? CLIENTS_WAIT(t.waiting) : "who needs a new connection is refused");
     ADVISE(out, "SHOW CREDENTIALS; sluice credentials test; sluice iam-policy");
     return t.waiting ? SEVERITY_CRITICAL : SEVERITY_WARNING;
 }
@@ -235,6 +235,29 @@ static enum severity say_rule(const struct diagnosis_facts *f, struct finding *o
     return f->denied >= RULE_LEAST && percent >= RULE_PERCENT ? SEVERITY_WARNING : SEVERITY_NOTE;
 }
 
+static enum severity say_redis(const struct diagnosis_facts *f, struct finding *out)
+{
+    if (!f->redis_why) return SEVERITY_OK;
+    SAY(out, "Redis is gone: %s; routes stay as they are, open sessions go on%s.", f->redis_why,
+        f->redis_refuses ? ", logins by IAM token are turned away" : "");
+    ADVISE(out, "sluice doctor redis; is it up, is there a route to it, is the password right?");
+    return f->redis_refuses ? SEVERITY_CRITICAL : SEVERITY_WARNING;
+}
+
+static enum severity say_routes(const struct diagnosis_facts *f, struct finding *out)
+{
+    if (f->has_no_routes)
+        SAY(out, "The routing table: none has come yet, nobody can be served%s%s.",
+            f->routes_why ? ": " : "", f->routes_why ? f->routes_why : "");
+    else if (f->routes_why)
+        SAY(out, "The routing table: its source cannot be read, the last one stays in force: %s.",
+            f->routes_why);
+    else
+        return SEVERITY_OK;
+    ADVISE(out, "sluice doctor; sluice route history; routes.saved keeps one for the next start");
+    return f->has_no_routes ? SEVERITY_CRITICAL : SEVERITY_WARNING;
+}
+
 static enum severity say_paused(const struct diagnosis_facts *f, struct finding *out)
 {
     struct those t = pools_that(f, POOL_WHY_PAUSED);
@@ -311,6 +334,7 @@ static enum severity (*const sayers[DIAGNOSIS_CAUSES])(const struct diagnosis_fa
     [DIAGNOSIS_LIMIT] = say_limit,         [DIAGNOSIS_RULE] = say_rule,
     [DIAGNOSIS_PAUSED] = say_paused,       [DIAGNOSIS_DIALLING] = say_dialling,
     [DIAGNOSIS_DRAINING] = say_draining,   [DIAGNOSIS_AUDIT] = say_audit,
+    [DIAGNOSIS_REDIS] = say_redis,         [DIAGNOSIS_ROUTES] = say_routes,
     [DIAGNOSIS_RELOAD] = say_reload,       [DIAGNOSIS_TRIAL] = say_trial,
 };
 

@@ -28,6 +28,10 @@ struct diagnosis_facts {
     const char *trial_role;   /* that only observes; NULL: none */
     unsigned trials;
     unsigned workers_stuck;
+    const char *redis_why;  /* Redis is gone; NULL: it is there, or there is none */
+    bool redis_refuses;     /* without it, logins by single-use token are turned away */
+    bool has_no_routes;     /* there ought to be a table, and none has come yet */
+    const char *routes_why; /* their source cannot be read; NULL: it can */
     struct slice credentials_cluster, credentials_why; /* a cluster whose logins cannot be had */
     /* Statements of the last minute, and of the time before that. */
     uint64_t queries, query_ms, usual_queries, usual_query_ms;

@@ -172,6 +172,7 @@ static void on_lost(void *owner, const struct err *why)
 {
     struct fleet *f = owner;
     atomic_store(&f->is_up, false);
+    f->lost_why = *why;
     if (!f->told_lost)
         log_event(f->log, EVENT_fleet_lost, LOG_TEXT("why", why->message),
                   LOG_TEXT("hint", why->hint), LOG_END);
@@ -351,5 +352,6 @@ void fleet_state(const struct fleet *f, struct fleet_state *out)
     *out = (struct fleet_state){ .is_used = f->redis != NULL, .is_up = atomic_load(&f->is_up) };
     for (size_t i = 0; i < FLEET_MEMBERS_MAX; i++)
         out->members += fleet_is_there(f, &f->members[i]);
+    if (out->is_used && !out->is_up && f->told_lost) out->lost_why = f->lost_why.message;
     out->members++;
 }

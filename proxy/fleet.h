@@ -71,7 +71,8 @@ void fleet_show(const struct fleet *f, struct rows *r);
 /* For metrics. */
 struct fleet_state {
     bool is_used, is_up;
-    unsigned members; /* this one included */
+    unsigned members;     /* this one included */
+    const char *lost_why; /* Redis is gone; NULL: it is there, is being connected to, or unused */
 };
 void fleet_state(const struct fleet *f, struct fleet_state *out);
 

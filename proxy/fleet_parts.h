@@ -80,6 +80,7 @@ struct fleet {
     struct redis *redis, *listener; /* NULL: none */
     bool mints_keys;                /* there is a cache; a restart can change that */
     bool closing, told_lost;
+    struct err lost_why;
     unsigned closings;
     atomic_bool is_up; /* both connections are ready */
     uint64_t from, serial;

@@ -1,12 +1,13 @@
 #include "proxy/overview.h"
 
 #include "proxy/creds.h"
+#include "proxy/fleet.h"
 #include "proxy/ops/audit.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RECENT_SAMPLES = 60, SURVEY_EVERY_MS = 100 };
+enum { RECENT_SAMPLES = 60, SURVEY_EVERY_MS = 100, TROUBLE_EVERY_MS = 2000 };
 
 /* What somebody wants to know. */
 struct question {
@@ -28,6 +29,28 @@ static void on_emf_known(struct overview_answer *a)
     buf_fini(&lines);
 }
 
+/* The log names a cause once when it appears and once when it is gone: what is only a note, never.
+ */
+static void on_trouble_known(struct overview_answer *a)
+{
+    struct overview *o = a->owner;
+    const struct finding *is[DIAGNOSIS_CAUSES] = { 0 };
+    for (size_t i = 0; i < a->diagnosis.count; i++)
+        if (a->diagnosis.findings[i].severity >= SEVERITY_WARNING)
+            is[a->diagnosis.findings[i].cause] = &a->diagnosis.findings[i];
+    for (unsigned cause = 0; cause < DIAGNOSIS_CAUSES; cause++) {
+        const char *word = diagnosis_word((enum diagnosis_cause)cause);
+        if (is[cause] && !o->is_trouble[cause])
+            log_event(o->log, EVENT_trouble_found, LOG_TEXT("cause", word),
+                      LOG_TEXT("severity", severity_word(is[cause]->severity)),
+                      LOG_TEXT("what", is[cause]->sentence), LOG_TEXT("advice", is[cause]->advice),
+                      LOG_END);
+        if (!is[cause] && o->is_trouble[cause])
+            log_event(o->log, EVENT_trouble_over, LOG_TEXT("cause", word), LOG_END);
+        o->is_trouble[cause] = is[cause] != NULL;
+    }
+}
+
 static void on_due(struct wheel_node *node)
 {
     struct overview *o = list_item(node, struct overview, timer);
@@ -35,6 +58,8 @@ static void on_due(struct wheel_node *node)
     samples_take(&o->samples, o->shared, now_ms);
     if (emf_ms && now_ms - o->emf.told_ms >= emf_ms && overview_ask(o, on_emf_known, o, 0))
         o->emf.told_ms = now_ms;
+    if (now_ms - o->looked_ms >= TROUBLE_EVERY_MS && overview_ask(o, on_trouble_known, o, 0))
+        o->looked_ms = now_ms;
     wheel_set(o->wheel, &o->timer, SAMPLES_EVERY_MS);
 }
 
@@ -104,6 +129,25 @@ static void add_trials(const struct config *config, struct diagnosis_facts *f)
     }
 }
 
+static bool has_single_use_tokens(const struct config *config)
+{
+    bool iam = false;
+    for (size_t i = 0; i < config->n_users; i++) iam |= config->users[i].arns.count > 0;
+    return iam && config->iam.single_use;
+}
+
+static void add_feeds(const struct overview *o, struct diagnosis_facts *f)
+{
+    struct fleet_state fleet = { 0 };
+    struct route_keeper_state routes = { 0 };
+    if (o->shared->fleet) fleet_state(o->shared->fleet, &fleet);
+    if (o->keeper) route_keeper_state(o->keeper, &routes);
+    f->redis_why = fleet.lost_why;
+    f->redis_refuses = has_single_use_tokens(o->realm->config);
+    f->routes_why = routes.source_why;
+    f->has_no_routes = routes.is_kept && strcmp(routes.from, "nowhere") == 0;
+}
+
 static void add_the_rest(const struct overview *o, struct diagnosis_facts *f)
 {
     const struct history_load *last = history_last(&o->history);
@@ -112,6 +156,7 @@ static void add_the_rest(const struct overview *o, struct diagnosis_facts *f)
     f->reload_error = last && !last->ok ? last->result : NULL;
     f->workers_stuck = stuck(o);
     add_trials(o->realm->config, f);
+    add_feeds(o, f);
     creds_failing(o->shared->creds, &f->credentials_cluster, &f->credentials_why);
 }
 

@@ -1,7 +1,7 @@
 /* overview: what the control thread knows of the whole proxy, and can find out.
  *
  *   every second: a sample of all counters, a beat to every worker; with log.emf, a line now and
- *   then
+ *   then; what is wrong is told to the log when it begins and when it ends
  *   overview_ask --survey--> all pools --> diagnosis --> done
  *
  * However many ask, one survey is under way at a time, and ten a second at the most: questions over
@@ -22,6 +22,7 @@
 
 struct overview {
     struct shared *shared;
+    struct log *log;
     struct mailbox *home;
     uv_loop_t *uv;
     struct wheel *wheel;
@@ -31,7 +32,8 @@ struct overview {
     struct emf emf;
     struct list questions; /* that wait for the survey under way, or for the next */
     struct wheel_node next;
-    uint64_t surveyed_ms;
+    uint64_t surveyed_ms, looked_ms;
+    bool is_trouble[DIAGNOSIS_CAUSES]; /* the log has been told */
     bool surveying;
     /* Kept up to date by control. */
     struct realm *realm;        /* in force */

@@ -438,7 +438,8 @@ static void on_failed(struct server *s, const struct err *err)
         if (health_is_touched(err)) show_detours(p);
         /* Wrong credentials do not become right by waiting. */
         if (err->code == ERR_SERVER_REJECTED || err->code == ERR_ACCESS_DENIED ||
-            err->code == ERR_WAREHOUSE_PAUSED || err->code == ERR_LOGIN_FAILED)
+            err->code == ERR_CREDENTIALS_DENIED || err->code == ERR_WAREHOUSE_PAUSED ||
+            err->code == ERR_LOGIN_FAILED)
             refuse_line(p, err);
     }
 }

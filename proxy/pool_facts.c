@@ -24,7 +24,9 @@ enum pool_why pool_why(const struct pool *p)
 {
     bool fails = p->failures && p->count[POOL_IDLE] + p->count[POOL_BUSY] == 0;
     if (p->paused) return POOL_WHY_PAUSED;
-    if (fails && p->last_failure.code == ERR_NO_CREDENTIALS) return POOL_WHY_CREDENTIALS;
+    if (fails && (p->last_failure.code == ERR_NO_CREDENTIALS ||
+                  p->last_failure.code == ERR_CREDENTIALS_DENIED))
+        return POOL_WHY_CREDENTIALS;
     if (fails &&
         (p->last_failure.code == ERR_SERVER_REJECTED || p->last_failure.code == ERR_ACCESS_DENIED))
         return POOL_WHY_REJECTED;

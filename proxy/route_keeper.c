@@ -624,5 +624,6 @@ void route_keeper_state(const struct route_keeper *k, struct route_keeper_state 
         .refused = k->refused,
         .source_failures = k->source.failures,
         .cache_failures = k->shared.failures,
+        .source_why = k->source.err.message[0] ? k->source.err.message : NULL,
     };
 }

@@ -48,6 +48,7 @@ struct route_keeper_state {
     const uint64_t *advice; /* by enum cache_advice, since the start */
     uint64_t refused;       /* documents that were not valid */
     uint64_t source_failures, cache_failures;
+    const char *source_why; /* why the last look at the source failed; NULL: it did not */
 };
 
 void route_keeper_state(const struct route_keeper *k, struct route_keeper_state *out);

@@ -7,8 +7,8 @@ set -uo pipefail
 . "$(dirname "$0")/../support/env.sh"
 # shellcheck source=tests/support/behind.sh
 . "$support/behind.sh"
-here=$root/tests/browser
-installed=$root/build/browser
+# shellcheck source=tests/support/browser.sh
+. "$support/browser.sh"
 
 skip() {
     echo "ok 1 # SKIP the dashboard goes unseen: $*"
@@ -16,14 +16,7 @@ skip() {
     exit 0
 }
 
-"$support/packages.sh" browser >/dev/null 2>&1 || skip 'chromium cannot be installed'
-chromium=$(command -v chromium || command -v chromium-browser) || skip 'there is no chromium'
-command -v npm >/dev/null || skip 'there is no npm'
-mkdir -p "$installed/node"
-cp "$here/package.json" "$here/dashboard.js" "$installed/node/"
-[ -d "$installed/node/node_modules/playwright-core" ] ||
-    (cd "$installed/node" && npm install --no-package-lock --no-audit --no-fund) >/dev/null 2>&1 ||
-    skip 'playwright-core cannot be had from npm'
+browser_find || skip "$browser_lacks"
 
 kit_begin browser
 free_port pg_port
@@ -74,8 +67,8 @@ wait_port "$admin_port" "$started" || {
 
 profile=$kit_dir/profile
 mkdir -p "$profile"
-DASHBOARD="https://127.0.0.1:$admin_port" CHROMIUM=$chromium SHOTS=$installed/shots PROFILE=$profile \
-    PSQL="$pg_bin/psql" SQL_PORT=$port node "$installed/node/dashboard.js"
+DASHBOARD="https://127.0.0.1:$admin_port" CHROMIUM=$chromium SHOTS=$browser/shots PROFILE=$profile \
+    PSQL="$pg_bin/psql" SQL_PORT=$port node "$browser/node/dashboard.js"
 status=$?
 [ $status = 0 ] || tail -20 "$kit_dir/sluice.log" >&2
 exit $status
