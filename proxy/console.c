@@ -229,7 +229,7 @@ static bool ask_workers(struct console *c)
     return true;
 }
 
-/* PAUSE answers when the last server is closed. */
+/* PAUSE and WAIT_CLOSE answer when the last server is closed. */
 static void on_look_again(struct wheel_node *node)
 {
     struct session *s = session_of(list_item(node, struct client, timer));
@@ -268,8 +268,8 @@ static void on_survey_done(struct survey *s)
     if (c) {
         c->survey = NULL;
         if (is_alive(c)) {
-            bool pausing = c->call.command->id == ADMIN_PAUSE && survey_sum(s) > 0;
-            if (pausing)
+            bool waits = admin_is_waited_for(c->call.command->id) && survey_sum(s) > 0;
+            if (waits)
                 look_again(c);
             else
                 answer_survey(c, s);

@@ -57,8 +57,7 @@ void console_visit_resume(struct worker *w, struct survey_part *part)
         if (p->paused && !worker_is_paused(w, slice_str(p->target.database))) pool_resume(p);
 }
 
-/* ---- RECONNECT, CANCEL, KILL_CLIENT
- * ------------------------------------------------------------------ */
+/* ---- RECONNECT, KILL and their kind ---------------------------------------------------------- */
 
 void console_visit_reconnect(struct worker *w, struct survey_part *part)
 {
@@ -66,6 +65,51 @@ void console_visit_reconnect(struct worker *w, struct survey_part *part)
     struct pool *p;
     while ((p = map_next(&w->pools, &at)))
         if (is_meant(p, part->survey->text)) pool_reconnect(p);
+}
+
+void console_visit_wait_close(struct worker *w, struct survey_part *part)
+{
+    static const enum pool_place places[] = { POOL_OPENING, POOL_BUSY, POOL_LEAVING };
+    uint32_t at = 0;
+    struct pool *p;
+    part->number = 0;
+    while ((p = map_next(&w->pools, &at))) {
+        if (!is_meant(p, part->survey->text)) continue;
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+            list_each(node, &p->servers[places[i]])
+            {
+                const struct server *s = list_item(node, struct server, node);
+                part->number += s->retiring || places[i] == POOL_LEAVING;
+            }
+    }
+}
+
+/* Consoles have no pool, and stay: one of them asks. */
+static void send_away(struct worker *w, const char *database)
+{
+    struct err err;
+    err_set(&err, ERR_TERMINATED, "");
+    list_each(node, &w->sessions)
+    {
+        struct client *c = list_item(node, struct client, node);
+        if (c->state < CLIENT_READY || c->state >= CLIENT_LEAVING) continue;
+        const struct pool *p = session_of(c)->pool;
+        if (p && is_meant(p, database)) client_refuse(c, &err);
+    }
+}
+
+void console_visit_kill_all(struct worker *w, struct survey_part *part)
+{
+    const char *database = part->survey->text;
+    uint32_t at = 0;
+    struct pool *p;
+    remember_paused(w, database);
+    while ((p = map_next(&w->pools, &at)))
+        if (is_meant(p, database) && !p->paused) pool_pause(p);
+    send_away(w, database);
+    at = 0;
+    while ((p = map_next(&w->pools, &at)))
+        if (is_meant(p, database)) pool_reconnect(p);
 }
 
 static struct client *client_with(struct worker *w, uint64_t id)

@@ -88,7 +88,7 @@ static const char *client_word(const struct session *s)
     }
 }
 
-static void client_row(struct rows *r, struct session *s, const struct calendar *c, unsigned worker)
+static void client_row(struct rows *r, struct session *s, const struct calendar *c)
 {
     struct client *client = &s->client;
     const struct config_address *local = &client->realm->config->listen[client->listen].address;
@@ -116,6 +116,10 @@ static void client_row(struct rows *r, struct session *s, const struct calendar 
     rows_text(r, application_of(s));
     rows_number(r, s->book ? s->book->by_name.count : 0);
     rows_number(r, client->id);
+}
+
+static void client_extras(struct rows *r, const struct session *s, unsigned worker)
+{
     rows_text(r, slice_str(s->pool ? s->pool->key : ""));
     rows_text(r, slice_str(s->pinned ? s->pinned : ""));
     rows_number(r, worker);
@@ -134,7 +138,9 @@ void console_visit_clients(struct worker *w, struct survey_part *part)
     list_each(node, &w->sessions)
     {
         struct session *s = session_of(list_item(node, struct client, node));
-        if (is_settled(s)) client_row(&part->rows, s, &c, w->index);
+        if (!is_settled(s)) continue;
+        client_row(&part->rows, s, &c);
+        client_extras(&part->rows, s, w->index);
     }
 }
 
@@ -151,7 +157,7 @@ static const char *server_word(const struct server *s)
 }
 
 static void server_row(struct rows *r, struct server *s, const struct pool *p,
-                       const struct calendar *c, unsigned worker)
+                       const struct calendar *c)
 {
     struct address at = address_of(&s->address.any);
     const struct session *session = s->session;
@@ -177,6 +183,11 @@ static void server_row(struct rows *r, struct server *s, const struct pool *p,
     rows_text(r, session ? application_of(session) : slice_str(""));
     rows_number(r, s->shelf.by_id.count);
     rows_number(r, s->id);
+}
+
+static void server_extras(struct rows *r, const struct server *s, const struct pool *p,
+                          unsigned worker)
+{
     rows_text(r, slice_str(p->key));
     rows_text(r, slice_str(server_state_name(s->state)));
     rows_number(r, worker);
@@ -188,9 +199,52 @@ void console_visit_servers(struct worker *w, struct survey_part *part)
     uint32_t at = 0;
     struct pool *p;
     while ((p = map_next(&w->pools, &at)))
-        for (int place = 0; place < POOL_PLACES; place++)
-            list_each(node, &p->servers[place])
-                server_row(&part->rows, list_item(node, struct server, node), p, &c, w->index);
+        for (int place = 0; place < POOL_PLACES; place++) list_each(node, &p->servers[place])
+            {
+                struct server *s = list_item(node, struct server, node);
+                server_row(&part->rows, s, p, &c);
+                server_extras(&part->rows, s, p, w->index);
+            }
+}
+
+/* ---- SHOW SOCKETS --------------------------------------------------------------------------- */
+
+/* Reads land in one scratch buffer of the loop: no socket has positions in one of its own. */
+static void no_positions(struct rows *r)
+{
+    enum { POSITIONS = 7 };
+    for (int i = 0; i < POSITIONS; i++) rows_number(r, 0);
+}
+
+static void show_sockets(struct worker *w, struct rows *r, bool only_active)
+{
+    struct calendar c = calendar_of(w);
+    uint32_t at = 0;
+    struct pool *p;
+    list_each(node, &w->sessions)
+    {
+        struct session *s = session_of(list_item(node, struct client, node));
+        if (!is_settled(s) || (only_active && strcmp(client_word(s), "active") != 0)) continue;
+        client_row(r, s, &c);
+        no_positions(r);
+    }
+    while ((p = map_next(&w->pools, &at)))
+        for (int place = 0; place < POOL_PLACES; place++) list_each(node, &p->servers[place])
+            {
+                if (only_active && place != POOL_BUSY) continue;
+                server_row(r, list_item(node, struct server, node), p, &c);
+                no_positions(r);
+            }
+}
+
+void console_visit_sockets(struct worker *w, struct survey_part *part)
+{
+    show_sockets(w, &part->rows, false);
+}
+
+void console_visit_active_sockets(struct worker *w, struct survey_part *part)
+{
+    show_sockets(w, &part->rows, true);
 }
 
 /* ---- SHOW POOLS, DATABASES ------------------------------------------------------------------- */
@@ -453,17 +507,18 @@ void console_visit_stats(struct worker *w, struct survey_part *part)
     }
 }
 
-/* Counts and bytes per second; times per transaction, per query and per server given out. */
+/* Counts and bytes per second; times per transaction, per query and per server given out. The
+ * averages come behind the totals or, when those are not shown, instead of them. */
 void console_finish_stats(uint64_t *numbers, size_t columns, void *context)
 {
     enum { ASSIGNMENTS = 1, XACTS, QUERIES, XACT_TIME = 6, QUERY_TIME, WAIT_TIME };
     uint64_t uptime_s = *(const uint64_t *)context;
-    (void)columns;
-    for (size_t i = 1; i <= STATS; i++) {
+    uint64_t *averages = numbers + (columns > 1 + STATS ? STATS : 0);
+    for (size_t i = STATS; i >= 1; i--) { /* from behind: times need the counts before them */
         uint64_t per = i == XACT_TIME    ? numbers[XACTS]
                        : i == QUERY_TIME ? numbers[QUERIES]
                        : i == WAIT_TIME  ? numbers[ASSIGNMENTS]
                                          : uptime_s;
-        numbers[STATS + i] = per ? numbers[i] / per : 0;
+        averages[i] = per ? numbers[i] / per : 0;
     }
 }

@@ -8,6 +8,13 @@
 
 /* ---- answered from the configuration --------------------------------------------------------- */
 
+static void fill_nothing(const struct realm *realm, const struct log *log, struct rows *r)
+{
+    (void)realm;
+    (void)log;
+    (void)r;
+}
+
 static void fill_version(const struct realm *realm, const struct log *log, struct rows *r)
 {
     (void)realm;
@@ -63,6 +70,11 @@ const struct console_way console_ways[ADMIN_COUNT] = {
     [ADMIN_SHOW_DENIED] = { .visit = console_visit_denied },
     [ADMIN_EXPLAIN_DECISION] = { .visit = console_visit_decision },
     [ADMIN_SHOW_STATS] = { .visit = console_visit_stats },
+    [ADMIN_SHOW_SOCKETS] = { .visit = console_visit_sockets },
+    [ADMIN_SHOW_ACTIVE_SOCKETS] = { .visit = console_visit_active_sockets },
+    [ADMIN_SHOW_STATS_AVERAGES] = { .visit = console_visit_totals },
+    [ADMIN_SHOW_DNS_HOSTS] = { .fill = fill_nothing },
+    [ADMIN_SHOW_DNS_ZONES] = { .fill = fill_nothing },
     [ADMIN_SHOW_STATS_TOTALS] = { .visit = console_visit_totals },
     [ADMIN_SHOW_LISTS] = { .visit = console_visit_lists },
     [ADMIN_SHOW_DATABASES] = { .visit = console_visit_databases },
@@ -84,6 +96,8 @@ const struct console_way console_ways[ADMIN_COUNT] = {
     [ADMIN_RESUME] = { .visit = console_visit_resume },
     [ADMIN_RECONNECT] = { .visit = console_visit_reconnect },
     [ADMIN_SET_LOG_LEVEL] = { .visit = console_visit_log_level },
+    [ADMIN_WAIT_CLOSE] = { .visit = console_visit_wait_close },
+    [ADMIN_KILL] = { .visit = console_visit_kill_all },
     [ADMIN_CANCEL] = { .visit = console_visit_cancel },
     [ADMIN_KILL_CLIENT] = { .visit = console_visit_kill },
     [ADMIN_RELOAD] = { .for_control = true, .order = CONTROL_RELOAD },
@@ -156,8 +170,8 @@ uint64_t console_join(const struct survey *s, const struct rows_shape *shape,
                       const struct shared *shared, uint64_t now_ms, struct buf *out)
 {
     uint64_t uptime_s = (now_ms - shared->started_ms) / 1000 + 1;
-    return survey_join(s, shape, shape->id == ADMIN_SHOW_STATS ? console_finish_stats : NULL,
-                       &uptime_s, out);
+    bool has_averages = shape->id == ADMIN_SHOW_STATS || shape->id == ADMIN_SHOW_STATS_AVERAGES;
+    return survey_join(s, shape, has_averages ? console_finish_stats : NULL, &uptime_s, out);
 }
 
 void console_name(char to[64], struct slice user)

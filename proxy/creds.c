@@ -577,6 +577,7 @@ bool creds_failing(const struct creds *c, struct slice *cluster, struct slice *w
     while ((e = map_next(&c->entries, &at))) {
         bool wanted = now_ms - e->asked_ms < WANTED_MS;
         if (!wanted || !e->failures || is_usable(e, now_ms)) continue;
+        if (e->why.code == ERR_WAREHOUSE_PAUSED) continue; /* that is no want of credentials */
         *cluster = slice_str(e->cluster->config->name);
         *why = slice_str(e->why.message);
         return true;

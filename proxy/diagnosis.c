@@ -147,8 +147,10 @@ static enum severity say_unreachable(const struct diagnosis_facts *f, struct fin
     if (!t.worst) return SEVERITY_OK;
     SAY(out, "Redshift: cluster %.*s cannot be reached: %.*s (tried %s, %s).",
         SLICE_ARG(t.worst->cluster), SLICE_ARG(t.worst->failure),
-        count_of(t.worst->n[POOL_FAILURES], "time", "times").text, CLIENTS_WAIT(t.waiting));
-    ADVISE(out, "is it paused, resizing, or behind a security group? sluice doctor CLUSTER");
+        count_of(t.worst->n[POOL_FAILURES], "time", "times").text,
+        t.waiting ? CLIENTS_WAIT(t.waiting) : "nobody waits");
+    ADVISE(out, "is it paused, resizing, or behind a security group? sluice doctor %.*s",
+           SLICE_ARG(t.worst->cluster));
     return t.waiting ? SEVERITY_CRITICAL : SEVERITY_WARNING;
 }
 
@@ -189,8 +191,11 @@ static enum severity say_pool_full(const struct diagnosis_facts *f, struct findi
         SLICE_ARG(t.worst->key), t.worst->n[POOL_SIZE] == 1 ? "is" : "are all",
         CLIENTS_WAIT(t.waiting), time_of(t.worst->n[POOL_MAX_WAIT_MS]).text,
         time_of(mean(f->query_ms, f->queries)).text);
-    ADVISE(out, "raise pool.size (%llu), or find who keeps transactions open: SHOW CLIENTS",
-           (unsigned long long)t.worst->n[POOL_SIZE]);
+    ADVISE(
+        out,
+        "raise pool.size (%llu), or find who keeps transactions open (SHOW CLIENTS); the longest "
+        "statement runs for %s",
+        (unsigned long long)t.worst->n[POOL_SIZE], time_of(t.worst->n[POOL_LONGEST_MS]).text);
     return SEVERITY_CRITICAL;
 }
 

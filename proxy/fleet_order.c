@@ -151,7 +151,7 @@ static void on_visited(struct survey *s)
 {
     struct fleet_run *r = s->owner;
     struct err err;
-    uint64_t busy = r->call.command->id == ADMIN_PAUSE ? survey_sum(s) : 0;
+    uint64_t busy = admin_is_waited_for(r->call.command->id) ? survey_sum(s) : 0;
     char text[64] = "";
     if (busy && fleet_now_ms(r->fleet) < r->due_ms) {
         r->again = true; /* servers are still at work: look again */

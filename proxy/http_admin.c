@@ -25,17 +25,16 @@ static void say_live(const struct admin_request *r)
     http_answer_text(r->x, live ? 200 : 503, NULL, &body);
 }
 
-/* A cluster whose pools all fail. One that nobody has tried yet is given the benefit of the doubt.
- */
+/* A cluster where a pool fails and no pool has a server. One that nobody has tried is given the
+ * benefit of the doubt, a pool that nobody has tried lately says nothing. */
 static bool is_unreachable(const struct overview_answer *a, const char *cluster)
 {
     bool tried = false;
     for (size_t i = 0; i < a->n_pools; i++) {
         const struct pool_facts *p = &a->pools[i];
         if (!slice_is(p->cluster, cluster)) continue;
-        tried = true;
-        if (p->n[POOL_FAILURES] == 0 || p->n[POOL_SERVERS_IDLE] + p->n[POOL_SERVERS_ACTIVE] > 0)
-            return false;
+        if (p->n[POOL_SERVERS_IDLE] + p->n[POOL_SERVERS_ACTIVE] > 0) return false;
+        tried |= p->n[POOL_FAILURES] > 0;
     }
     return tried;
 }

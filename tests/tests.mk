@@ -157,6 +157,7 @@ soak: all $(BUILD)/soak/crosstalk $(BUILD)/integration/test_iam
 drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
 	@tests/drill/drill.sh
 	@tests/run.sh tests/drill/routes.sh
+	@tests/drill/causes.sh
 	@RELOADS=100 CERTIFICATES=20 PAUSES=10 RESTARTS=5 tests/integration/change.sh
 
 # Drivers, each through its scenarios: straight, in session mode, in transaction mode, before the fake of Redshift.

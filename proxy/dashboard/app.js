@@ -263,6 +263,23 @@ function drawServers(td, p) {
 
 // ---- the board ----------------------------------------------------------------------------------
 
+// Which part of the page shows what a cause is about.
+const EVIDENCE = {
+  credentials: "h-credentials", rule: "h-denied", trial: "h-denied", "redshift-slow": "h-latency", "reload-failed": "h-history",
+  routes: "h-routes", "pool-full": "h-clients", "long-statements": "h-clients", paused: "h-acts",
+  unreachable: "h-pools", "login-refused": "h-pools", "cluster-full": "h-pools", limit: "h-pools", dialling: "h-pools",
+};
+
+function showEvidence(cause) {
+  const heading = $(EVIDENCE[cause]);
+  const has = heading && heading.offsetParent !== null;
+  const link = $("evidence").querySelector("a");
+  $("evidence").hidden = !has;
+  if (!has) return;
+  setText(link, heading.firstChild.textContent.trim());
+  link.setAttribute("href", "#" + heading.id);
+}
+
 function showVerdict(d) {
   const first = d[0];
   const v = $("verdict");
@@ -270,6 +287,7 @@ function showVerdict(d) {
   setText($("culprit"), first.cause === "healthy" ? "ok" : first.severity + " · " + first.cause);
   setText($("sentence"), first.sentence);
   setText($("advice"), first.advice ? "Try: " + first.advice : "");
+  showEvidence(first.cause);
   const rest = d.slice(1).map((f) => f.sentence);
   const list = $("findings");
   if (list.childElementCount !== rest.length || rest.some((t, i) => list.children[i].textContent !== t))

@@ -182,7 +182,7 @@ static bool unknown(const struct statement *s, struct err *err)
 bool admin_is_for_all(enum admin_id id)
 {
     return id == ADMIN_RELOAD || id == ADMIN_PAUSE || id == ADMIN_RESUME || id == ADMIN_RECONNECT ||
-           id == ADMIN_CANCEL || id == ADMIN_KILL_CLIENT;
+           id == ADMIN_CANCEL || id == ADMIN_KILL_CLIENT || id == ADMIN_KILL;
 }
 
 static bool take_on_all(struct statement *s, size_t words, enum admin_id id)

@@ -71,6 +71,12 @@ struct admin_call {
 /* Whether it may be said with ON ALL. */
 bool admin_is_for_all(enum admin_id id);
 
+/* Whether it is asked again until nothing is left to be waited for. */
+static inline bool admin_is_waited_for(enum admin_id id)
+{
+    return id == ADMIN_PAUSE || id == ADMIN_WAIT_CLOSE;
+}
+
 /* Whose columns the answer has: with ON ALL a row for each proxy. */
 static inline enum admin_id admin_shape(const struct admin_call *call)
 {

@@ -7,7 +7,7 @@ set -euo pipefail
 
 build=(gcc make libc6-dev libuv1-dev libssl-dev libcjson-dev libhiredis-dev libcurl4-openssl-dev
     libexpat1-dev libpcre2-dev)
-test=(postgresql postgresql-client postgresql-contrib libpq-dev libpg-query-dev prometheus-pgbouncer-exporter redis-server libcmocka-dev openssl python3 python3-venv gdb
+test=(postgresql postgresql-client postgresql-contrib libpq-dev libpg-query-dev prometheus-pgbouncer-exporter pgbouncer redis-server libcmocka-dev openssl python3 python3-venv gdb
     procps iproute2 util-linux curl)
 run=(postgresql postgresql-client redis-server openssl procps util-linux)
 lint=(clang-format clang clang-tidy cppcheck shellcheck binutils git)

@@ -159,6 +159,22 @@ static void operators_and_the_rest(void **state)
     expect_first(DIAGNOSIS_STUCK, SEVERITY_CRITICAL, "2 worker threads are not answering");
 }
 
+static void what_it_lives_on(void **state)
+{
+    (void)state;
+    facts.redis_why = "connection refused";
+    expect_first(DIAGNOSIS_REDIS, SEVERITY_WARNING,
+                 "Redis is gone: connection refused; routes stay");
+    facts.redis_refuses = true;
+    expect_first(DIAGNOSIS_REDIS, SEVERITY_CRITICAL, "logins by IAM token are turned away");
+    facts.redis_why = NULL; /* there is none, or it is there */
+    expect_first(DIAGNOSIS_HEALTHY, SEVERITY_OK, "All is well");
+    facts.routes_why = "AccessDenied";
+    expect_first(DIAGNOSIS_ROUTES, SEVERITY_WARNING, "the last one stays in force: AccessDenied");
+    facts.has_no_routes = true;
+    expect_first(DIAGNOSIS_ROUTES, SEVERITY_CRITICAL, "nobody can be served: AccessDenied");
+}
+
 static void credentials(void **state)
 {
     (void)state;
@@ -217,6 +233,7 @@ int main(void)
         cmocka_unit_test_setup(slow_needs_evidence, fresh),
         cmocka_unit_test_setup(my_rule, fresh),
         cmocka_unit_test_setup(operators_and_the_rest, fresh),
+        cmocka_unit_test_setup(what_it_lives_on, fresh),
         cmocka_unit_test_setup(credentials, fresh),
         cmocka_unit_test_setup(everything_at_once, fresh),
     };
