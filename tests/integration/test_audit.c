@@ -174,7 +174,7 @@ static void every_statement_of_a_message_is_recorded(void **state)
     assert_string_equal(before_says(c, "begin; insert into staging.raw values (4711004711); "
                                        "insert into staging.raw values (4711004711); commit"),
                         "COMMIT");
-    assert_string_equal(before_says(c, "prepare p (int) as insert into staging.raw values ($1)"),
+    assert_string_equal(before_says(c, "prepare p (bigint) as insert into staging.raw values ($1)"),
                         "PREPARE");
     assert_string_equal(before_says(c, "execute p(4711004711)"), "INSERT 0 1");
     PQfinish(c);
