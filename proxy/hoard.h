@@ -1,11 +1,18 @@
 /* hoard: memory for statements that are being gathered, of all clients together (limits.memory).
  *
- * A statement that has to be there whole takes its place before it is gathered: as many
- * bytes as its header says. When there is no room the client is not read, and stands in
- * its worker's line until others have sent theirs on. So memory is bounded, and whoever
- * has a place can finish: there is no deadlock. (The first bytes, what one read brought,
- * are there before the place is.)
- * Thread: the session's worker; the sum is shared by all.
+ * A statement that has to be there whole takes as much of it as has arrived: who announces
+ * 16 MB and sends nothing takes nothing. When there is no room the client is not read, and
+ * stands in its worker's line until others have sent theirs on:
+ *
+ *   arriving --no room--> in line --room, or the finisher--> arriving --> whole --> sent: released
+ *       `-- slower than it may be, while others stand in line --> sent away
+ *
+ * Statements of which only a part is there could wait for each other. So one of those in a line,
+ * of all workers, is the finisher: it may go over the limit until its statement is whole. And who
+ * does not go on, or too slowly (limits.statement_stall), is sent away while others wait. So memory
+ * is bounded by the limit and one statement, and everybody's turn comes. (What one read brought is
+ * there before its place is.)
+ * Owner: the session, while it gathers. Thread: the session's worker; the sums are shared by all.
  */
 #ifndef SLUICE_PROXY_HOARD_H
 #define SLUICE_PROXY_HOARD_H
@@ -17,17 +24,23 @@
 
 struct session;
 struct worker;
+struct hoard_place;
 
-struct hoard_place {
-    struct list node;        /* in the line */
-    uint64_t bytes, waiting; /* taken; wanted, while it stands in line */
+/* A worker's. */
+struct hoard {
+    struct list line;      /* places that wait, first come first */
+    struct list gathering; /* places of those whose statements arrive, in line or not */
+    uint64_t looked_ms;    /* when the slow ones were last looked for */
 };
 
 void hoard_begin(struct worker *w);
-void hoard_place_init(struct hoard_place *place);
 
-/* The session wants to hold so many bytes. Without room its client is paused until there is. */
-void hoard_take(struct session *s, uint64_t bytes);
+/* Of a statement of `whole` bytes so many are there. Without room its client is paused until there
+ * is. */
+void hoard_take(struct session *s, uint64_t there, uint64_t whole);
+
+/* What it holds is whole, and waits for something else. */
+void hoard_is_whole(struct session *s);
 
 /* It holds nothing any more, or leaves. */
 void hoard_release(struct session *s);

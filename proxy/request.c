@@ -6,6 +6,7 @@
 #include "proxy/deferred.h"
 #include "proxy/guide.h"
 #include "proxy/heal.h"
+#include "proxy/hoard.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/outbox.h"
@@ -299,8 +300,10 @@ static void hold(struct session *s, struct slice left, bool was_held)
     if (held->len > s->client.env->streams.high_bytes && s->waits) stream_pause(&s->client.stream);
     if (held->len == 0)
         hoard_release(s);
-    else if (!s->waits)
-        hoard_take(s, frame_wants(&s->client.frame, buf_slice(held)));
+    else if (s->waits)
+        hoard_is_whole(s);
+    else
+        hoard_take(s, held->len, frame_wants(&s->client.frame, buf_slice(held)));
 }
 
 void request_take(struct session *s, const char *at, size_t len)

@@ -8,6 +8,7 @@
 #include "proxy/fleet.h"
 #include "proxy/guide.h"
 #include "proxy/half_closed.h"
+#include "proxy/hoard.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/orphan.h"
@@ -627,7 +628,6 @@ static const struct pool_ticket_events ticket_events = {
 static void prepare_ticket(struct session *s)
 {
     list_init(&s->ticket.node);
-    hoard_place_init(&s->hoard);
     s->ticket.events = &ticket_events;
 }
 

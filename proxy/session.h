@@ -20,12 +20,12 @@
 #include "protocol/stmt.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
-#include "proxy/hoard.h"
 #include "proxy/pool.h"
 
 struct console;
 struct deferred;
 struct guide;
+struct hoard_place;
 
 /* In the order of their sizes within each part: ten thousand idle clients pay for every hole. */
 struct session {
@@ -56,7 +56,7 @@ struct session {
     uint64_t asked_ms, began_ms; /* its query, its transaction: see tally.h */
     struct buf asked_text;       /* of what is under way; see slow.h */
     struct console *console;     /* it talks to us, not to a server: see console.h */
-    struct hoard_place hoard;    /* memory for what it holds */
+    struct hoard_place *hoard;   /* memory for what it gathers; NULL: nothing */
     uint32_t decisions;          /* refusals so far, for their ids */
     /* What would undo the pin, if it fails before anything has run: see carry.c. */
     uint32_t pin_tag, pin_serial;

@@ -41,9 +41,11 @@ struct shared {
     struct map_seed seed;
     uint8_t user_key[32]; /* of this process: makes the salts of users who do not exist */
     atomic_uint clients;
-    atomic_uint logging_in;      /* of these, who have not logged in yet */
-    atomic_ullong hoarded_bytes; /* held statements of all clients: see hoard.h */
-    atomic_ullong next_id;       /* connection ids, clients and servers alike */
+    atomic_uint logging_in;       /* of these, who have not logged in yet */
+    atomic_ullong hoarded_bytes;  /* held statements of all clients: see hoard.h */
+    atomic_ullong hoard_finisher; /* the client that may go over the limit; 0: nobody */
+    atomic_uint hoard_waiting;    /* clients in the lines of all workers */
+    atomic_ullong next_id;        /* connection ids, clients and servers alike */
     atomic_bool draining;
     atomic_bool handed_over;   /* the sockets are another process's by now */
     struct sockets *sockets;   /* while workers are made */

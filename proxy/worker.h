@@ -7,6 +7,7 @@
 #define SLUICE_PROXY_WORKER_H
 
 #include "proxy/cancel.h"
+#include "proxy/hoard.h"
 #include "proxy/io/listen.h"
 #include "proxy/io/mailbox.h"
 #include "proxy/outbox.h"
@@ -29,7 +30,7 @@ struct worker {
     struct worker_listener *listeners;
     size_t n_listeners, n_listening; /* open; open or still closing */
     struct list cancelling;          /* connections that wait for the end of their cancel */
-    struct list hoarding;            /* sessions that wait for memory: see hoard.h */
+    struct hoard hoard;              /* memory for statements that arrive */
     struct wheel_node hoard_timer;
     struct list sessions;        /* clients, by client.node */
     struct map pools;            /* by key */

@@ -243,58 +243,6 @@ static void bytes_that_are_no_statement(void **state)
     raw_close(r);
 }
 
-/* An INSERT of `len` bytes, NUL not counted. */
-static char *long_insert(size_t len)
-{
-    static const char head[] = "insert into public.events values ('";
-    char *text = malloc(len + 1);
-    memset(text, 'x', len);
-    memcpy(text, head, sizeof head - 1);
-    memcpy(text + len - 2, "')", 3);
-    return text;
-}
-
-static void memory_for_statements_has_a_limit(void **state)
-{
-    enum { LARGE = 900 * 1024, HALF = LARGE / 2 };
-    struct world *w = *state;
-    struct before b = w->before;
-    struct proxy p = { 0 };
-    b.limits = "{ \"statement\": \"1MiB\", \"memory\": \"1MiB\" }";
-    assert_true(before_start(w->kit, &p, &b));
-    struct raw *client[3];
-    char *text = long_insert(LARGE);
-    for (int i = 0; i < 3; i++) {
-        client[i] = raw_open(p.port, NULL);
-        assert_true(raw_login(client[i], "loader"));
-    }
-    recorder_forget(w->recorder);
-    for (int round = 0; round < 2; round++) {
-        /* One has begun, the next one waits: until that one is through, or gone. */
-        raw_lie(client[0], 'Q', 4 + LARGE + 1, text, HALF);
-        kit_sleep_ms(50);
-        raw_query(client[1], text);
-        client[1]->wait_ms = 50;
-        answers(client[1], "silence");
-        sent_nothing(w);
-        asks(client[2], OK, "C ZI"); /* it needs none */
-        recorder_forget(w->recorder);
-        if (round == 0) {
-            raw_send(client[0], text + HALF, LARGE + 1 - HALF);
-            answers(client[0], "C ZI");
-        } else {
-            raw_abort(client[0]);
-        }
-        client[1]->wait_ms = 5000;
-        answers(client[1], "C ZI");
-        recorder_forget(w->recorder);
-    }
-    free(text);
-    raw_close(client[1]);
-    raw_close(client[2]);
-    assert_true(proxy_stop(w->kit, &p));
-}
-
 /* ---- the extended protocol --------------------------------------------------------------------
  */
 
@@ -847,7 +795,6 @@ int main(void)
         cmocka_unit_test(one_refused_statement_refuses_the_message),
         cmocka_unit_test(pipelined_answers_come_in_order),
         cmocka_unit_test(sizes_have_a_limit),
-        cmocka_unit_test(memory_for_statements_has_a_limit),
         cmocka_unit_test(bytes_that_are_no_statement),
         cmocka_unit_test(a_refused_parse_skips_to_the_sync),
         cmocka_unit_test(a_parse_that_the_server_skipped_never_was),
