@@ -694,6 +694,16 @@ static const char *const flag_table[SQL_LEX_FLAG_COUNT][3] = {
 #undef FLAG
 };
 
+bool sql_token_dollar(struct slice token, char *out, size_t cap, size_t *len)
+{
+    const char *end = token.len > 1 ? memchr(token.at + 1, '$', token.len - 1) : NULL;
+    const size_t tag = end ? (size_t)(end - token.at) + 1 : 0;
+    if (tag == 0 || 2 * tag > token.len || token.len - 2 * tag > cap) return false;
+    *len = token.len - 2 * tag;
+    if (*len) memcpy(out, token.at + tag, *len);
+    return true;
+}
+
 const char *sql_lex_flag_name(enum sql_lex_flag flag) { return flag_table[flag][0]; }
 const char *sql_lex_flag_text(enum sql_lex_flag flag) { return flag_table[flag][1]; }
 const char *sql_lex_flag_hint(enum sql_lex_flag flag) { return flag_table[flag][2]; }

@@ -112,6 +112,9 @@ size_t sql_token_name(struct slice token, char *out, size_t cap);
  * it is longer than `cap`. */
 bool sql_token_literal(struct slice token, char *out, size_t cap, size_t *len);
 
+/* The same of $tag$ ... $tag$. */
+bool sql_token_dollar(struct slice token, char *out, size_t cap, size_t *len);
+
 const char *sql_lex_flag_name(enum sql_lex_flag flag); /* "AMBIGUOUS_QUOTE" */
 const char *sql_lex_flag_text(enum sql_lex_flag flag); /* in words */
 const char *sql_lex_flag_hint(enum sql_lex_flag flag); /* may be empty */

@@ -1,7 +1,8 @@
-#include "proxy/control_parts.h"
+#include "proxy/control.h"
 
 #include "proxy/aws_client.h"
 #include "proxy/aws_feed.h"
+#include "proxy/control_parts.h"
 #include "proxy/creds.h"
 #include "proxy/fleet.h"
 #include "proxy/iam_door.h"
@@ -255,6 +256,10 @@ void control_take_order(void *control, struct control_order *o)
     }
     if (kind == CONTROL_FLEET) {
         fleet_ask(c->shared->fleet, o);
+        return;
+    }
+    if (kind == CONTROL_ROUTE) {
+        route_order_take(&c->route_orders, &c->loop, c->realm->config, o);
         return;
     }
     if (kind == CONTROL_RELOAD) {

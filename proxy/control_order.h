@@ -14,13 +14,15 @@
 
 struct shared;
 
-/* SHOW: what only control knows; it fills `rows`. FLEET: a command for all proxies; likewise. */
+/* SHOW: what only control knows; it fills `rows`. FLEET: a command for all proxies; likewise.
+ * ROUTE: see route_order.h; likewise. */
 enum control_order_kind {
     CONTROL_RELOAD,
     CONTROL_STOP,
     CONTROL_DRAIN,
     CONTROL_SHOW,
-    CONTROL_FLEET
+    CONTROL_FLEET,
+    CONTROL_ROUTE
 };
 
 struct control_order {

@@ -16,6 +16,7 @@
 #include "proxy/http_admin.h"
 #include "proxy/route_force.h"
 #include "proxy/route_keeper.h"
+#include "proxy/route_order.h"
 #include "proxy/route_show.h"
 #include "proxy/shared.h"
 #include "proxy/sockets.h"
@@ -54,6 +55,7 @@ struct control {
     struct route_keeper *keeper;
     uint64_t route_serial; /* of the last table in force */
     struct route_shadow_counts shadow_began;
+    struct route_orders route_orders;
     struct traffic traffic;
     struct log *log;
     struct aws_secrets *secrets;

@@ -365,6 +365,7 @@ static bool ask_control(struct errand *e, enum control_order_kind kind, const ch
     o->home = e->admin->view.home;
     o->owner = e;
     o->show = e->call.command->id;
+    buf_add_str(&o->words, e->call.argument);
     console_name(o->who, slice_str(user));
     return control_order_post(o, e->admin->view.overview->shared);
 }

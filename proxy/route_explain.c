@@ -171,14 +171,6 @@ enum route_explained route_explain(struct config *config, const struct route_tab
 
 enum { WORDS_TEXT_BYTES = 8192 };
 
-/* $tag$text$tag$ */
-static struct slice between_dollars(struct slice token)
-{
-    const char *end = token.len > 1 ? memchr(token.at + 1, '$', token.len - 1) : NULL;
-    size_t tag = end ? (size_t)(end - token.at) + 1 : 0;
-    return 2 * tag <= token.len ? slice_of(token.at + tag, token.len - 2 * tag) : token;
-}
-
 /* What follows a word: a name, a number or a literal, with its NUL in `texts`. */
 static bool read_value(struct sql_lex *lex, struct buf *texts, const char **at)
 {
@@ -193,11 +185,7 @@ static bool read_value(struct sql_lex *lex, struct buf *texts, const char **at)
         if (ok) memcpy(text, token.at, len = token.len);
         break;
     case SQL_QUOTED: ok = (len = sql_token_name(token, text, sizeof text - 1)) > 0; break;
-    case SQL_DOLLAR:
-        token = between_dollars(token);
-        ok = token.len < sizeof text;
-        if (ok && token.len) memcpy(text, token.at, len = token.len);
-        break;
+    case SQL_DOLLAR: ok = sql_token_dollar(token, text, sizeof text - 1, &len); break;
     case SQL_STRING: ok = sql_token_literal(token, text, sizeof text - 1, &len); break;
     default: ok = false;
     }

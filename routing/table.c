@@ -359,13 +359,14 @@ static bool index_world(struct load *l)
     return ok;
 }
 
-static void check_login(struct load *l, const struct route_table *t)
+static void check_login(struct load *l, const struct route_table *t, const struct json_value *root)
 {
     /* After an error the rule may be among those that were left out. */
     if (l->problems->errors != l->errors_before) return;
     for (uint32_t i = 0; i < route_table_count(t); i++)
         if (route_rule_is_login(t, i)) return;
-    problem_error(l->problems, 0,
+    const struct json_value *rules = member(root, "rules");
+    problem_error(l->problems, json_line(rules ? rules : root),
                   "no rule decides at login, so that nobody could connect: add one without "
                   "statement, tables and query");
 }
@@ -386,11 +387,11 @@ static struct route_table *load_document(struct load *l, const struct json_value
     struct route_table *t = route_builder_finish(l->builder, version, &e);
     l->builder = NULL;
     if (!t) {
-        problem_error(l->problems, 0, "%s", e.message);
+        problem_error(l->problems, json_line(root), "%s", e.message);
         return NULL;
     }
     load_check_db_users(l, t);
-    check_login(l, t);
+    check_login(l, t, root);
     lint_table(t, l->problems);
     const struct json_value *tests = member(root, "tests");
     if (tests && l->world) load_run_tests(l, t, tests);

@@ -1,15 +1,17 @@
 #include "proxy/command/command.h"
-#include "proxy/command/route_change.h"
 #include "proxy/config_origin.h"
 #include "proxy/ops/file.h"
+#include "proxy/route_change.h"
 #include "proxy/route_explain.h"
 #include "proxy/route_world.h"
 #include "routing/diff.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { FINGERPRINTS_SHOWN = 5 };
+enum { FINGERPRINTS_SHOWN = 5, PATIENCE_MS = 120 * 1000 };
 
 static void print_problems(const struct problems *problems, const char *path)
 {
@@ -155,18 +157,87 @@ static bool is_change(struct slice what)
            slice_is(what, "history");
 }
 
+static const char *author_of(const struct options_route *options)
+{
+    const struct passwd *user = getpwuid(getuid());
+    if (options->author) return options->author;
+    if (getenv("SUDO_USER")) return getenv("SUDO_USER");
+    return user ? user->pw_name : "unknown";
+}
+
+static void add_text(struct buf *out, const char *name, const char *text)
+{
+    buf_addf(out, ",\"%s\":", name);
+    json_quote(out, slice_str(text));
+}
+
+static void add_past(struct buf *out, const struct dynamo_active *h, bool json)
+{
+    if (!json) {
+        buf_addf(out, "%6llu  %-20s  %-9s  %-20s  %.12s  %s\n", (unsigned long long)h->generation,
+                 h->time, h->action, h->author, h->hash, h->note);
+        return;
+    }
+    buf_addf(out, "{\"generation\":%llu", (unsigned long long)h->generation);
+    add_text(out, "time", h->time);
+    add_text(out, "author", h->author);
+    add_text(out, "action", h->action);
+    add_text(out, "hash", h->hash);
+    add_text(out, "note", h->note);
+    buf_add_str(out, "}\n");
+}
+
+static int carry_out(struct route_change *c, const struct options_route *options)
+{
+    struct problems problems = { 0 };
+    c->patience_ms = PATIENCE_MS;
+    c->author = author_of(options);
+    c->note = options->note;
+    c->config = config_origin_load(options->config, NULL, &problems);
+    bool ok = c->config != NULL;
+    if (!ok) print_problems(&problems, options->config);
+    problems_fini(&problems);
+    ok = ok && route_change_run(c);
+    fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&c->said)));
+    for (uint32_t i = 0; i < c->past_count; i++) add_past(&c->result, &c->past[i], options->json);
+    int status = command_print(&c->result);
+    route_change_fini(c);
+    return ok ? status : STATUS_NOT_FINE;
+}
+
+static int publish(const struct options_route *options, const char *path)
+{
+    struct buf text = { 0 };
+    struct err err;
+    if (!file_read(path, TABLE_CAP_BYTES, &text, &err)) {
+        fprintf(stderr, "sluice route: %s: %s\n", path, err.message);
+        return STATUS_NOT_FINE;
+    }
+    struct route_change c = { .kind = ROUTE_CHANGE_PUBLISH,
+                              .name = path,
+                              .document = buf_slice(&text) };
+    int status = carry_out(&c, options);
+    buf_fini(&text);
+    return status;
+}
+
 static int change(const struct options_route *options, int words, char **argv)
 {
     struct slice what = slice_str(argv[1]);
+    struct route_change c = { .kind = ROUTE_CHANGE_HISTORY };
     if (!options->config) return command_misused(argv[0], "--config FILE is missing");
     if (slice_is(what, "publish")) {
         if (words != 2) return command_misused(argv[0], "one table: publish FILE");
-        return route_publish(options, argv[2]);
+        return publish(options, argv[2]);
     }
-    if (slice_is(what, "rollback") && words <= 2)
-        return route_rollback(options, words == 2 ? argv[2] : NULL);
-    if (words > 1) return command_misused(argv[0], "%s takes no more words", argv[1]);
-    return slice_is(what, "activate") ? route_activate(options) : route_history(options);
+    if (slice_is(what, "rollback")) {
+        c.kind = ROUTE_CHANGE_ROLLBACK;
+        if (words == 2) c.generation = argv[2];
+    }
+    if (words > (c.generation ? 2 : 1))
+        return command_misused(argv[0], "%s takes no more words", argv[1]);
+    if (slice_is(what, "activate")) c.kind = ROUTE_CHANGE_ACTIVATE;
+    return carry_out(&c, options);
 }
 
 int command_route(int argc, char **argv)

@@ -284,11 +284,13 @@ static void every_act_is_refused_to_a_viewer(void **state)
     (void)state;
     PGconn *c = console("eve");
     for (size_t i = 0; i < ADMIN_COUNT; i++) {
-        char text[80];
+        char text[80], why[80];
         if (admin_commands[i].level <= CONSOLE_VIEWER) continue;
+        snprintf(why, sizeof why, "needs the console level \"%s\"",
+                 admin_level_name(admin_commands[i].level));
         snprintf(text, sizeof text, "%s%s", admin_commands[i].words,
                  admin_commands[i].argument == ADMIN_ONE ? " 1" : "");
-        expect_refused(c, text, "42501", "needs the console level \"operator\"");
+        expect_refused(c, text, "42501", why);
         PGresult *r = PQexecParams(c, text, 0, NULL, NULL, NULL, NULL, 0);
         assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "42501");
         PQclear(r);

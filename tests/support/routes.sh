@@ -11,6 +11,7 @@
 #   all_have NAME VALUE     until all proxies' metric is that; fails after 20 s
 #   all_send_to DATABASE    until that is where all send app
 #   says PATTERN            until some proxy's log has it
+#   console N USER COMMAND  what the console of proxy N says
 #   redis WORDS...          redis-cli
 #   routes_moto             DynamoDB by moto, for what is started afterwards; fails, having said so,
 #                           where that cannot be had. $moto: its pid
@@ -86,14 +87,16 @@ routes_config() { # N: its configuration
   "clusters": { "pg": { "endpoint": "127.0.0.1:$warehouse_port", "tls": { "mode": "disable" },
       "credentials": { "source": "static", "users": { "postgres": "env:PG_PASSWORD" } }, "max_connections": ${max_connections:-20} } },
   "users": { "app": { "auth": ["trust"], "role": "all", "db_user": "postgres" },
-      "ops": { "auth": ["trust"], "role": "all", "db_user": "postgres", "console": "operator" } },
+      "ops": { "auth": ["trust"], "role": "all", "db_user": "postgres", "console": "operator" },
+      "rita": { "auth": ["trust"], "role": "all", "db_user": "postgres", "console": "router" },
+      "rob": { "auth": ["trust"], "role": "all", "db_user": "postgres", "console": "router" } },
   "roles": { "all": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ], "db_users": ["postgres"] } },
   "access": [ { "from": ["127.0.0.1"], "users": ["*"] } ],
   "pool": { "mode": "transaction", "size": ${pool_size:-4} },
   "admin": { "address": "127.0.0.1:${admins[$1]}" },
   "audit": { "to": "file:audit.jsonl" },
   "aws": { "region": "us-east-1" },
-  "routes": { "source": "$source", "refresh": "${refresh:-1s}", "saved": "saved.routes"
+  "routes": { "source": "$source", "refresh": "${refresh:-1s}", "saved": "saved.routes"${approval:+, \"approval\": true}
       ${routes_cache-, \"cache\": \"redis://127.0.0.1:$redis_port\", \"signing_key\": \"env:ROUTES_KEY\"} } ${routes_extra:-} }
 JSON
 }
@@ -179,6 +182,10 @@ each_has() {
     for ((n = 0; n < count; n++)); do [ "$(metric $n "$1")" = "$2" ] || return 1; done
 }
 all_have() { until_so each_has "$@"; }
+
+console() { # N USER COMMAND
+    "$pg_bin/psql" -qXAt "host=127.0.0.1 port=${ports[$1]} user=$2 dbname=sluice sslmode=disable connect_timeout=30" -c "$3" 2>&1
+}
 
 database_of() { # N: where a new session of app lands
     "$pg_bin/psql" -qXAt "host=127.0.0.1 port=${ports[$1]} user=app dbname=x sslmode=disable connect_timeout=10" \

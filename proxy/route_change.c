@@ -1,24 +1,18 @@
-#include "proxy/command/route_change.h"
+#include "proxy/route_change.h"
 
 #include "auth/timestamp.h"
 #include "protocol/json.h"
 #include "proxy/aws_client.h"
 #include "proxy/aws_feed.h"
 #include "proxy/aws_secrets.h"
-#include "proxy/config_origin.h"
-#include "proxy/ops/file.h"
 #include "proxy/route_store.h"
 #include "proxy/route_world.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-enum { PATIENCE_MS = 120 * 1000 };
 
 struct change {
-    const struct options_route *options;
+    struct route_change *asked;
     struct config *config;
     struct route_trust trust;
     uv_loop_t loop;
@@ -32,11 +26,18 @@ struct change {
     bool waiting, is_open, redis_lost;
 };
 
-static int failed(const struct change *c, const char *what)
+static bool failed(struct change *c, const char *what)
 {
-    fprintf(stderr, "sluice route: %s%s%s\n", what, c ? ": " : "", c ? c->err.message : "");
-    if (c && c->err.hint[0]) fprintf(stderr, "  %s\n", c->err.hint);
-    return STATUS_NOT_FINE;
+    struct buf *said = &c->asked->said;
+    buf_addf(said, "%s: %s\n", what, c->err.message);
+    if (c->err.hint[0]) buf_addf(said, "  %s\n", c->err.hint);
+    return false;
+}
+
+static bool refused(struct change *c, const char *why)
+{
+    buf_addf(&c->asked->said, "%s\n", why);
+    return false;
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */
@@ -52,7 +53,7 @@ static void on_patience(uv_timer_t *timer)
 {
     struct change *c = timer->data;
     struct err err;
-    err_set(&err, ERR_CACHE_AWAY, "no answer in %d s", PATIENCE_MS / 1000);
+    err_set(&err, ERR_CACHE_AWAY, "no answer in %u s", c->asked->patience_ms / 1000);
     on_done(c, &err);
 }
 
@@ -113,14 +114,8 @@ static bool open_redis(struct change *c)
 static bool load(struct change *c)
 {
     struct problems problems = { 0 };
-    struct buf text = { 0 };
-    c->config = config_origin_load(c->options->config, NULL, &problems);
-    bool ok = c->config && aws_secrets_load(c->config, &problems);
-    if (!ok) {
-        problems_print(&problems, c->options->config, &text);
-        fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&text)));
-        buf_fini(&text);
-    }
+    bool ok = aws_secrets_load(c->config, &problems);
+    if (!ok) problems_print(&problems, c->config->name, &c->asked->said);
     problems_fini(&problems);
     return ok;
 }
@@ -134,30 +129,26 @@ static bool open_stores(struct change *c)
                                        .trust = &c->trust.trust };
     bool is_redis = slice_starts(slice_str(c->config->routes.source), "redis:");
     if (c->config->routes.cache && !open_redis(c)) {
-        if (is_redis) return failed(c, "Redis") == STATUS_FINE;
+        if (is_redis) return failed(c, "Redis");
         failed(c, "note: the cache is not told");
     }
     setup.redis = c->redis;
     c->source = route_store_open(&setup, &c->err);
-    if (!c->source) return failed(c, "the source") == STATUS_FINE;
+    if (!c->source) return failed(c, "the source");
     if (c->redis && !c->redis_lost && !is_redis) c->cache = route_store_redis(&setup, false);
     return true;
 }
 
-static bool open_change(struct change *c, const struct options_route *options)
+static bool open_change(struct change *c, struct route_change *asked)
 {
-    *c = (struct change){ .options = options };
+    *c = (struct change){ .asked = asked, .config = asked->config };
     if (!load(c)) return false;
-    if (!c->config->routes.source) {
-        fprintf(stderr, "sluice route: %s has no routes.source\n", options->config);
-        return false;
-    }
-    if (!route_trust_init(&c->trust, c->config, &c->err))
-        return failed(c, "routes.signing_key") == STATUS_FINE;
+    if (!c->config->routes.source) return refused(c, "the configuration has no routes.source");
+    if (!route_trust_init(&c->trust, c->config, &c->err)) return failed(c, "routes.signing_key");
     uv_loop_init(&c->loop);
     uv_timer_init(&c->loop, &c->patience);
     c->patience.data = c;
-    uv_timer_start(&c->patience, on_patience, PATIENCE_MS, 0);
+    uv_timer_start(&c->patience, on_patience, c->asked->patience_ms, 0);
     c->http = aws_client_open(&c->loop);
     c->is_open = stream_loop_init(&c->streams, &c->loop);
     return c->http && c->is_open && open_stores(c);
@@ -165,7 +156,7 @@ static bool open_change(struct change *c, const struct options_route *options)
 
 static void on_closed(void *owner) { ((struct change *)owner)->waiting = false; }
 
-static int close_change(struct change *c, int status)
+static bool close_change(struct change *c, bool ok)
 {
     if (c->redis) {
         c->waiting = true;
@@ -183,8 +174,7 @@ static int close_change(struct change *c, int status)
     }
     buf_fini(&c->document);
     route_trust_fini(&c->trust);
-    config_unref(c->config);
-    return status;
+    return ok;
 }
 
 /* ---- the document --------------------------------------------------------------------------- */
@@ -195,8 +185,8 @@ static bool set_version(struct change *c, const char *name, struct slice text, u
     struct json_error error;
     struct json_doc *doc = json_parse(text, TABLE_CAP_BYTES, &error);
     if (!doc || json_type(json_root(doc)) != JSON_OBJECT) {
-        fprintf(stderr, "%s:%u: error: %s\n", name, doc ? 1 : error.line,
-                doc ? "the document is not an object" : error.text);
+        buf_addf(&c->asked->said, "%s:%u: error: %s\n", name, doc ? 1 : error.line,
+                 doc ? "the document is not an object" : error.text);
         json_free(doc);
         return false;
     }
@@ -217,16 +207,13 @@ static bool is_valid(struct change *c, const char *name)
 {
     struct problems problems = { 0 };
     struct route_world world;
-    struct buf text = { 0 };
     struct route_table *t = NULL;
     if (route_world_init(&world, c->config))
         t = table_load(buf_slice(&c->document), &world.table, &problems);
     else
         problem_error(&problems, 0, "out of memory");
     route_world_fini(&world);
-    problems_print(&problems, name, &text);
-    fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&text)));
-    buf_fini(&text);
+    problems_print(&problems, name, &c->asked->said);
     problems_fini(&problems);
     route_table_unref(t);
     return t != NULL;
@@ -236,17 +223,13 @@ static bool is_valid(struct change *c, const char *name)
 
 static void describe_change(const struct change *c, struct dynamo_active *next, const char *action)
 {
-    const struct passwd *user = getpwuid(getuid());
-    const char *author = c->options->author;
     char iso[TIMESTAMP_ISO_BYTES];
-    if (!author) author = getenv("SUDO_USER");
-    if (!author) author = user ? user->pw_name : "unknown";
     *next = (struct dynamo_active){ .generation = c->source->active.generation + 1 };
     timestamp_to_iso(aws_feed_now_ms(), iso);
-    snprintf(next->author, sizeof next->author, "%s", author);
+    snprintf(next->author, sizeof next->author, "%s", c->asked->author);
     snprintf(next->time, sizeof next->time, "%s", iso);
     snprintf(next->action, sizeof next->action, "%s", action);
-    if (c->options->note) snprintf(next->note, sizeof next->note, "%s", c->options->note);
+    if (c->asked->note) snprintf(next->note, sizeof next->note, "%s", c->asked->note);
 }
 
 /* So that no proxy has to wait for its next look. That it fails is no failure. */
@@ -261,35 +244,29 @@ static void tell_cache(struct change *c, const struct dynamo_active *next)
     if (!wait_for(c)) failed(c, "note: the cache is not told");
 }
 
-static int put(struct change *c, const struct dynamo_active *next, bool as_candidate)
+static bool put(struct change *c, const struct dynamo_active *next, bool as_candidate)
 {
     begin(c);
     route_store_put(c->source, buf_slice(&c->document), next, as_candidate, on_done, c);
     if (!wait_for(c)) return failed(c, "nothing was changed");
     if (!as_candidate) tell_cache(c, next);
-    printf("generation %llu is %s\n", (unsigned long long)next->generation,
-           as_candidate ? "a candidate: somebody else activates it" : "in force");
-    return STATUS_FINE;
+    buf_addf(&c->asked->result, "generation %llu is %s\n", (unsigned long long)next->generation,
+             as_candidate ? "a candidate: somebody else activates it" : "in force");
+    return true;
 }
 
 /* ---- the commands --------------------------------------------------------------------------- */
 
-static int publish(struct change *c, const char *file)
+static bool publish(struct change *c)
 {
     struct dynamo_active next;
-    struct buf text = { 0 };
-    if (!file_read(file, TABLE_CAP_BYTES, &text, &c->err)) return failed(c, file);
-    bool ok = look(c, c->source);
-    if (!ok) failed(c, "the source");
-    if (ok) {
-        describe_change(c, &next, "publish");
-        ok = set_version(c, file, buf_slice(&text), next.generation) && is_valid(c, file);
-    }
-    buf_fini(&text);
-    return ok ? put(c, &next, c->config->routes.approval) : STATUS_NOT_FINE;
+    if (!look(c, c->source)) return failed(c, "the source");
+    describe_change(c, &next, "publish");
+    return set_version(c, c->asked->name, c->asked->document, next.generation) &&
+           is_valid(c, c->asked->name) && put(c, &next, c->config->routes.approval);
 }
 
-static int activate(struct change *c)
+static bool activate(struct change *c)
 {
     struct dynamo_active next;
     if (!look(c, c->source)) return failed(c, "the source");
@@ -298,21 +275,17 @@ static int activate(struct change *c)
     if (!wait_for(c)) return failed(c, "the candidate");
     const struct dynamo_active *candidate = &c->source->candidate;
     describe_change(c, &next, "activate");
-    if (candidate->generation != next.generation) {
-        fprintf(stderr, candidate->generation
-                            ? "sluice route: the table in force has changed since "
-                              "the candidate was published: publish it again\n"
-                            : "sluice route: there is no candidate\n");
-        return STATUS_NOT_FINE;
-    }
+    if (candidate->generation == 0) return refused(c, "there is no candidate");
+    if (candidate->generation != next.generation)
+        return refused(c, "the table in force has changed since the candidate was published: "
+                          "publish it again");
     if (c->config->routes.approval && strcmp(candidate->author, next.author) == 0) {
-        fprintf(stderr, "sluice route: %s has published it: somebody else activates it\n",
-                next.author);
-        return STATUS_NOT_FINE;
+        buf_addf(&c->asked->said, "%s has published it: somebody else activates it\n", next.author);
+        return false;
     }
     if (!next.note[0]) snprintf(next.note, sizeof next.note, "published by %s", candidate->author);
     if (!fetch(c, candidate)) return failed(c, "the candidate");
-    return is_valid(c, "candidate") ? put(c, &next, false) : STATUS_NOT_FINE;
+    return is_valid(c, "candidate") ? put(c, &next, false) : false;
 }
 
 /* The generation asked for, or the newest other one. NULL: there is none. */
@@ -328,7 +301,7 @@ static const struct dynamo_active *find_past(const struct change *c, const char 
     return NULL;
 }
 
-static int rollback(struct change *c, const char *generation)
+static bool rollback(struct change *c)
 {
     struct dynamo_active next;
     struct buf text = { 0 };
@@ -336,11 +309,8 @@ static int rollback(struct change *c, const char *generation)
     begin(c);
     route_store_history(c->source, on_done, c);
     if (!wait_for(c)) return failed(c, "the history");
-    const struct dynamo_active *past = find_past(c, generation);
-    if (!past) {
-        fprintf(stderr, "sluice route: the history has no such table\n");
-        return STATUS_NOT_FINE;
-    }
+    const struct dynamo_active *past = find_past(c, c->asked->generation);
+    if (!past) return refused(c, "the history has no such table");
     if (!fetch(c, past)) return failed(c, "the table of then");
     describe_change(c, &next, "rollback");
     if (!next.note[0])
@@ -350,62 +320,47 @@ static int rollback(struct change *c, const char *generation)
     bool ok = set_version(c, "the table of then", buf_slice(&text), next.generation) &&
               is_valid(c, "the table of then");
     buf_fini(&text);
-    return ok ? put(c, &next, false) : STATUS_NOT_FINE;
+    return ok ? put(c, &next, false) : false;
 }
 
-static void add_text(struct buf *out, const char *name, const char *text)
+static bool history(struct change *c)
 {
-    buf_addf(out, ",\"%s\":", name);
-    json_quote(out, slice_str(text));
-}
-
-static int history(struct change *c)
-{
-    struct buf out = { 0 };
     begin(c);
     route_store_history(c->source, on_done, c);
     if (!wait_for(c)) return failed(c, "the history");
-    for (uint32_t i = 0; i < c->source->history_count; i++) {
-        const struct dynamo_active *h = &c->source->history[i];
-        if (c->options->json) {
-            buf_addf(&out, "{\"generation\":%llu", (unsigned long long)h->generation);
-            add_text(&out, "time", h->time);
-            add_text(&out, "author", h->author);
-            add_text(&out, "action", h->action);
-            add_text(&out, "hash", h->hash);
-            add_text(&out, "note", h->note);
-            buf_add_str(&out, "}\n");
-        } else {
-            buf_addf(&out, "%6llu  %-20s  %-9s  %-20s  %.12s  %s\n",
-                     (unsigned long long)h->generation, h->time, h->action, h->author, h->hash,
-                     h->note);
-        }
-    }
-    return command_print(&out);
+    struct route_change *asked = c->asked;
+    asked->past_count = c->source->history_count;
+    asked->past = calloc(asked->past_count + 1, sizeof *asked->past);
+    if (!asked->past) return refused(c, "out of memory");
+    if (asked->past_count)
+        memcpy(asked->past, c->source->history, asked->past_count * sizeof *asked->past);
+    return true;
 }
 
 /* ---- from outside --------------------------------------------------------------------------- */
 
-int route_publish(const struct options_route *options, const char *file)
+static bool carry_out(struct change *c)
 {
-    struct change c = { 0 };
-    return close_change(&c, open_change(&c, options) ? publish(&c, file) : STATUS_NOT_FINE);
+    switch (c->asked->kind) {
+    case ROUTE_CHANGE_PUBLISH: return publish(c);
+    case ROUTE_CHANGE_ACTIVATE: return activate(c);
+    case ROUTE_CHANGE_ROLLBACK: return rollback(c);
+    default: return history(c);
+    }
 }
 
-int route_activate(const struct options_route *options)
+bool route_change_run(struct route_change *asked)
 {
-    struct change c = { 0 };
-    return close_change(&c, open_change(&c, options) ? activate(&c) : STATUS_NOT_FINE);
+    struct change c;
+    return close_change(&c, open_change(&c, asked) && carry_out(&c));
 }
 
-int route_rollback(const struct options_route *options, const char *generation)
+void route_change_fini(struct route_change *asked)
 {
-    struct change c = { 0 };
-    return close_change(&c, open_change(&c, options) ? rollback(&c, generation) : STATUS_NOT_FINE);
-}
-
-int route_history(const struct options_route *options)
-{
-    struct change c = { 0 };
-    return close_change(&c, open_change(&c, options) ? history(&c) : STATUS_NOT_FINE);
+    free(asked->past);
+    asked->past = NULL;
+    buf_fini(&asked->said);
+    buf_fini(&asked->result);
+    config_unref(asked->config);
+    asked->config = NULL;
 }
