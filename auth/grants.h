@@ -109,6 +109,7 @@ struct verdict {
     enum sql_verb verb;               /* that was wanted, with an object */
     uint8_t flag;                     /* enum sql_lex_flag, with LITERAL and TEXT */
     uint8_t refusal;                  /* enum sql_refusal */
+    uint8_t parts;                    /* of the object's name */
     char object[GRANTS_OBJECT_BYTES]; /* object, function or parameter; empty when allowed */
 };
 

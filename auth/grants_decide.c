@@ -29,6 +29,7 @@ static void name_object(struct decision *d, const struct sql_need *n)
 {
     sql_name_print(&n->name, d->grants->letters, d->verdict->object, sizeof d->verdict->object);
     d->verdict->verb = n->verb;
+    d->verdict->parts = n->name.count;
 }
 
 /* ---- objects and functions ----------------------------------------------------------------- */
@@ -305,7 +306,7 @@ bool grants_decide(const struct grants *grants, const struct grants_session *ses
     verdict->kind = SQL_KIND_NONE;
     verdict->verb = SQL_VERB_SELECT;
     verdict->statement = verdict->at = verdict->first_at = verdict->first_len = 0;
-    verdict->flag = verdict->refusal = 0;
+    verdict->flag = verdict->refusal = verdict->parts = 0;
     verdict->object[0] = '\0';
     if (grants->unrestricted) {
         verdict->reason = GRANTS_UNRESTRICTED;

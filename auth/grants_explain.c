@@ -131,7 +131,6 @@ static const char *hint_of(const struct verdict *v)
     case GRANTS_CAPITALS: return "use lower case";
     case GRANTS_RETURNING: return "turn off generated keys in the driver";
     case GRANTS_SYNTAX: return "ask the operator; see the dialect notes";
-    case GRANTS_QUALIFY: return "write schema.table";
     case GRANTS_SIZE: return "use COPY";
     default: return "";
     }
@@ -152,6 +151,12 @@ void grants_explain(const struct grants *g, const struct verdict *v, struct err 
             SLICE_ARG(buf_slice(&what)), statement[0] ? "; nothing was sent" : "");
     buf_fini(&what);
     err_detail(err, "reason: %s", grants_reason_code(v->reason));
-    if (hint_of(v)[0]) err_hint(err, "%s", hint_of(v));
+    const bool is_name = v->reason == GRANTS_TABLE || v->reason == GRANTS_READ;
+    if (v->reason == GRANTS_QUALIFY)
+        err_hint(err, "write schema.%s", v->object);
+    else if (is_name && v->parts > 2)
+        err_hint(err, "a name of %u parts needs a grant of %u parts", v->parts, v->parts);
+    else if (hint_of(v)[0])
+        err_hint(err, "%s", hint_of(v));
     err->position = position(v->text, v->at);
 }
