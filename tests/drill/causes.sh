@@ -106,12 +106,12 @@ seen() { # NAME FIRST-LINE ELSEWHERE
     equals "$1: the dashboard shows it, on a desk, on a phone, in the dark" seen "$said"
 }
 
-# cause NAME WORD SENTENCE ELSEWHERE STATUS: what is provoked now is named by all four.
+# cause NAME WORD SENTENCE ELSEWHERE STATUS [IN-THE-LOG]: what is provoked now is named by all four.
 cause() {
     until_says "$1: /readyz says so" "$3" readyz
     equals "$1: and its status is" "$5" "$(head -1 "$kit_dir/status")"
     until_says "$1: the log names it" "trouble.found cause=$2" cat "$log"
-    wants "$1: in the same words" "$3" "$(grep "trouble.found cause=$2" "$log" | tail -1)"
+    wants "$1: in the same words" "${6:-$3}" "$(grep "trouble.found cause=$2" "$log" | tail -1 | sed 's/\\"/"/g')"
     wants "$1: the metrics name it" "$(printf 'sluice_diagnosis{cause="%s"} ' "$2")" "$(metrics | grep -v '^sluice_diagnosis{.*} [01]$' || true)"
     seen "$1" "$3" "$4"
 }
@@ -173,7 +173,8 @@ kill -INT "$(head -1 "$kit_dir/warehouse/postmaster.pid")"
 while [ -e "$kit_dir/warehouse/postmaster.pid" ]; do sleep 0.05; done
 asks report 'select 1'
 waits=$started
-cause warehouse-paused unreachable 'Redshift: cluster warehouse cannot be reached: cluster "warehouse" is paused' 'the cluster cannot be reached' 503
+cause warehouse-paused unreachable 'Redshift: cluster warehouse cannot be reached: cluster "warehouse" is paused' 'the cluster cannot be reached' 503 \
+    'Redshift: cluster warehouse cannot be reached'
 wants 'warehouse-paused: its own event' 'is paused' "$(grep cluster.not_found "$log" | tail -1)"
 start warehouse-again unprivileged "$pg_bin/postgres" -D "$kit_dir/warehouse"
 aws "redshift.resume_cluster(ClusterIdentifier='c1')"

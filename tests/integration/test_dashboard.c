@@ -177,6 +177,28 @@ static void passwords(void **state)
     expect("-H 'Authorization: Basic eA==' -H 'Authorization: Basic eA=='", "/metrics", 400, NULL);
 }
 
+/* Both families of names on one page, as Prometheus reads it. */
+static void metrics_with_pgbouncers_names(void **state)
+{
+    (void)state;
+    char command[400];
+    expect(eve, "/metrics", 200, "\npgbouncer_");
+    assert_true(has("answer", "\nsluice_pool_size{"));
+    if (system("command -v promtool >/dev/null") != 0) {
+        print_message("promtool is not installed: the metrics' form goes unchecked\n");
+        skip();
+    }
+    /* That exporter's microseconds are its own; nothing else may be found fault with. */
+    snprintf(command, sizeof command,
+             "promtool check metrics <%s 2>&1 | grep -v '^pgbouncer_.*_microseconds' >%s",
+             kit_path(kit, "answer"), kit_path(kit, "complaints"));
+    int status = system(command);
+    char *complaints = kit_read(kit_path(kit, "complaints"));
+    assert_int_not_equal(status, -1);
+    assert_string_equal(complaints, "");
+    free(complaints);
+}
+
 static void certificates(void **state)
 {
     char options[400];
@@ -498,6 +520,7 @@ int main(void)
         cmocka_unit_test(tricks),
         cmocka_unit_test(a_flood),
         cmocka_unit_test(the_cause_is_named_everywhere),
+        cmocka_unit_test(metrics_with_pgbouncers_names),
         cmocka_unit_test(reports_for_cloudwatch),
         cmocka_unit_test(a_route_that_refuses_is_explained),
         cmocka_unit_test(guessing),

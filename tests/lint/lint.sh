@@ -118,6 +118,7 @@ check 'no function that overruns or keeps a hidden state' unsafe_functions
 check 'only main exits' only_main_exits
 check 'secrets are compared in constant time' secrets_compared_in_constant_time
 check "OpenSSL's error queue is empty before each call" openssl_queue_is_cleared
+check 'hardening has reached the binary' tests/lint/hardening.sh "$build"
 check 'nothing is left open in the tree' left_open
 check 'generated references are up to date' references
 check 'scripts (shellcheck)' shellcheck -x "${scripts[@]}"

@@ -24,6 +24,7 @@ fault() {
         gcc -c "$copy/$file" -I"$copy" -o "$copy/fault.o" && cp "$copy/build/librouting.a" "$copy/kept.a" &&
             ar rcs "$copy/build/librouting.a" "$copy/fault.o"
         ;;
+    hardening) gcc -no-pie -Wl,-z,norelro,-z,lazy -o "$copy/$file" -x c - <<<'int main(void) { return 0; }' ;;
     esac
     ! (cd "$copy" && SLUICE_BUILD=build LINT=$rule tests/lint/lint.sh) >"$copy/after" || verdict='not ok (not found)'
     rm -f "$copy/$file"
@@ -57,6 +58,8 @@ fault 'left open' routing/fault.c "${own}/* TO""DO */\n"
 fault 'shellcheck' tests/fault.sh '#!/bin/bash\nrm -rf $1/\n'
 fault 'cppcheck' routing/fault.c "${own}int f(void);\nint f(void)\n{\n    int a[2] = { 0 };\n    return a[3];\n}\n"
 fault 'clang-tidy' routing/fault.c "${own}int f(int *p);\nint f(int *p)\n{\n    if (!p) return *p;\n    return 0;\n}\n"
+# A binary that was linked without any of it.
+[ ! -e "$copy/build/sluice" ] || fault 'hardening' build/sluice ''
 [ ! -e "$copy/build/sluice" ] || fault 'references' fault.md '<!-- describe config -->\nnonsense\n<!-- end -->\n'
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -3,6 +3,7 @@
 # session mode; two workers. Prints `ok` and `not ok`; the last line is `N passed, N failed`.
 #
 #   SOAK_SECONDS=600   for each mode       SOAK_MODES="transaction session"   SOAK_CLIENTS=200
+# shellcheck disable=SC2317 # a function is called by name
 set -uo pipefail
 # shellcheck source=tests/support/env.sh
 . "$(dirname "$0")/../support/env.sh"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # sourced after env.sh, whose variables it uses
+# shellcheck shell=bash disable=SC2154,SC2034 # sourced after env.sh, whose variables it uses
 # browser: a headless Chromium for scripts. Source it after env.sh.
 #
 #   browser_find   $chromium, and $browser/node with playwright-core and our *.js; fails, with the reason
