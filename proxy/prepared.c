@@ -251,7 +251,7 @@ static enum take keep_named(struct session *s, const struct frontend_parse *pars
 static enum take parse_named(struct session *s, const struct frontend_parse *parse,
                              struct stmt_reference *refers, struct upstream *out)
 {
-    struct stmt_entry *entry;
+    struct stmt_entry *entry = NULL;
     enum take take = keep_named(s, parse, refers, out, &entry);
     if (take != TAKE_SEND) return take;
     bool ok = is_shelved(s->server, entry->stmt)
