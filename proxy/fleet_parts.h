@@ -7,6 +7,7 @@
 #include "proxy/fleet.h"
 #include "proxy/fleet_message.h"
 #include "proxy/io/redis.h"
+#include "proxy/lease.h"
 #include "proxy/ops/admin.h"
 #include "proxy/route_store.h"
 #include "proxy/shared.h"
@@ -17,7 +18,7 @@ enum {
     FLEET_MEMBERS_MAX = FLEET_SENDERS_MAX,
     FLEET_NAME_BYTES = 128,
     FLEET_CANCELS_MAX = 256, /* forwarded and not yet answered */
-    FLEET_TICK_MS = 200,
+    FLEET_TICK_MS = LEASE_TICK_MS,
 };
 
 struct fleet_member {
@@ -34,19 +35,13 @@ struct fleet_cancel {
     struct cancel_wait *wait;
 };
 
-/* What this proxy may have of one cluster's connections. Times are the loop's. */
+/* What this proxy may have of one cluster's connections. */
 struct fleet_lease {
     struct fleet *fleet;
     char *name;
     struct budget *budget;
-    uint32_t limit;          /* max_connections */
-    uint32_t leased, target; /* as Redis said: granted; asked to hold no more than */
-    uint32_t held;           /* as we said */
-    uint64_t ends_ms;        /* of the lease; 0: there was none yet */
-    uint64_t alone_ms;       /* since when nobody knows of us */
-    uint64_t asked_ms, due_ms, excess_ms;
-    int64_t clock_ms; /* Redis's clock, ahead of ours */
-    bool has_clock, under_way, must_shrink, told;
+    struct lease lease;
+    bool under_way, told;
 };
 
 /* A command that somebody here sent to all; order NULL: none. */

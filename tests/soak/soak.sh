@@ -69,6 +69,10 @@ if [ -x "$long/test_sessions" ] && [ -x "$long/test_multiplexing" ]; then
 else
     echo '# SKIP the long forms of tests: make SAN=1 integration-tests builds them'
 fi
+# Proxies that share connections, in a time of their own: losses, delays, deaths, in random worlds.
+seed=$RANDOM$RANDOM
+judge "the sum of leases is never above the limit, in 10,000 worlds from seed $seed" \
+    env LEASE_WORLDS=10000 LEASE_SEED="$seed" SLUICE_ROOT="$root" SLUICE_BUILD="$build" "$build/integration/test_lease"
 # Ten thousand logins by IAM token in flight at once, while STS takes its time.
 judge '10,000 logins by token block nobody' env IAM_STORM=10000 SLUICE_ROOT="$root" SLUICE_BUILD="$build" "$build/integration/test_iam"
 finish
