@@ -13,6 +13,22 @@ struct readers_seen {
     uint32_t prepares, executes, deallocates;
 };
 
+/* No other setting passes the judge, whoever asks. */
+static bool readers_may_pass(const struct sql_name *name)
+{
+    static const char *const settings[] = {
+#define SETTING(name) name,
+#include "auth/grants_setting.def"
+#undef SETTING
+        "client_encoding",
+    };
+    char text[SQL_NAME_BYTES];
+    const size_t len = sql_name_part(name, 0, SQL_CASE_FOLD, text, sizeof text);
+    for (size_t i = 0; name->count == 1 && i < sizeof settings / sizeof *settings; i++)
+        if (slice_is(slice_of(text, len), settings[i])) return true;
+    return false;
+}
+
 static bool readers_note(void *context, const struct sql_need *n)
 {
     struct readers_seen *seen = context;
@@ -22,7 +38,7 @@ static bool readers_note(void *context, const struct sql_need *n)
         seen->calls |= n->verb == SQL_VERB_CALL;
         break;
     case SQL_NEED_DECLARE: seen->declares = true; break;
-    case SQL_NEED_SETTING: seen->settings = true; break;
+    case SQL_NEED_SETTING: seen->settings |= readers_may_pass(&n->name); break;
     case SQL_NEED_PREPARE: seen->prepares++; break;
     case SQL_NEED_EXECUTE: seen->executes++; break;
     case SQL_NEED_DEALLOCATE: seen->deallocates++; break;
