@@ -213,6 +213,7 @@ if [ "$SHAPE" != none ]; then
     deploy_stack "$STACK-network" cloudformation/network.yaml "Shape=$SHAPE" "${more[@]}"
     VPC_ID=$(output "$STACK-network" VpcId) PRIVATE_SUBNETS=$(output "$STACK-network" PrivateSubnets)
     CLIENT_GROUP=$(output "$STACK-network" ClientGroup) PROXY_GROUP=$(output "$STACK-network" ProxyGroup)
+    # shellcheck disable=SC2034 # used by its name, below
     [ "$SHAPE" != nat ] || PUBLIC_SUBNETS=$(output "$STACK-network" PublicSubnets)
 fi
 [ "$SCHEME" != internal ] || unset PUBLIC_SUBNETS DESKTOP_CIDR

@@ -23,10 +23,10 @@ ensure_venv() {
 modules=$root/build/npm/node_modules
 
 ensure_npm() {
-    [ ! -d "$modules/pg" ] || return 0
+    [ ! -d "$modules/@aws-sdk/client-dynamodb" ] || return 0
     mkdir -p "$root/build/npm"
     (cd "$root/build/npm" && npm install --silent --no-audit --no-fund --ignore-scripts pg @aws-sdk/credential-providers \
-        @smithy/signature-v4 @smithy/protocol-http @aws-crypto/sha256-js) >"$kit_dir/npm.log" 2>&1 && [ -d "$modules/pg" ]
+        @aws-sdk/client-dynamodb @smithy/node-http-handler @smithy/signature-v4 @smithy/protocol-http @aws-crypto/sha256-js) >"$kit_dir/npm.log" 2>&1 && [ -d "$modules/pg" ]
 }
 
 ok() {
