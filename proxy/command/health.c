@@ -50,7 +50,7 @@ static bool ask(const union socket_address *at, const char *path, struct buf *an
 static int print_answer(struct buf *answer)
 {
     struct slice all = buf_slice(answer);
-    const char *body = memmem(all.at, all.len, "\r\n\r\n", 4);
+    const char *body = all.len ? memmem(all.at, all.len, "\r\n\r\n", 4) : NULL;
     bool fine = slice_starts(all, "HTTP/1.1 200 ");
     if (body) fwrite(body + 4, 1, all.len - (size_t)(body + 4 - all.at), stdout);
     return fine ? STATUS_FINE : STATUS_NOT_FINE;
