@@ -6,13 +6,8 @@
 /* The next literal of the statement is a secret, whatever stands in between. */
 static bool announces_secret(struct slice word, enum redact_form form)
 {
-    static const char *const words[] = {
-        "credentials", "access_key_id", "secret_access_key",    "session_token",
-        "token",       "password",      "master_symmetric_key",
-    };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (slice_is_nocase(word, words[i])) return true;
-    return form == REDACT_SECRETS_AND_ROLES && slice_is_nocase(word, "iam_role");
+    return sql_announces_secret(word) ||
+           (form == REDACT_SECRETS_AND_ROLES && slice_is_nocase(word, "iam_role"));
 }
 
 struct reader {

@@ -15,8 +15,9 @@ struct writer {
     size_t left;     /* of the cap */
     uint64_t hash;
     enum last last;
-    bool comma; /* held back: the next value may join the one before */
-    char sign;  /* held back: it may belong to a number; 0: none */
+    bool comma;     /* held back: the next value may join the one before */
+    char sign;      /* held back: it may belong to a number; 0: none */
+    bool announced; /* a secret comes now */
 };
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -64,9 +65,36 @@ static bool is_constant_word(const struct writer *w, enum sql_word word)
            word == SQL_WORD_DEFAULT;
 }
 
+bool sql_announces_secret(struct slice word)
+{
+    static const char *const words[] = {
+        "credentials", "access_key_id", "secret_access_key",    "session_token",
+        "token",       "password",      "master_symmetric_key",
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (slice_is_nocase(word, words[i])) return true;
+    return false;
+}
+
+/* Behind such a word, AS or = between. */
+static bool is_announced(struct writer *w, const struct sql_lex *lex)
+{
+    const uint8_t kind = lex->token.kind;
+    const struct slice text = sql_token_text(lex, lex->token);
+    const bool was = w->announced;
+    w->announced = kind == SQL_WORD
+                       ? sql_announces_secret(text) || (was && slice_is_nocase(text, "as"))
+                       : was && kind == '=';
+    return was && kind == SQL_QUOTED;
+}
+
 static void put_lexed(struct writer *w, const struct sql_lex *lex)
 {
     struct slice text = sql_token_text(lex, lex->token);
+    if (is_announced(w, lex)) {
+        put_value(w);
+        return;
+    }
     switch (lex->token.kind) {
     case SQL_STRING:
     case SQL_DOLLAR:

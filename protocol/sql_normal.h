@@ -17,6 +17,10 @@
  * doubt (sql_lex): then what was appended may be cut short, but holds no literal still. */
 bool sql_normalize(struct slice text, size_t cap, struct buf *out);
 
+/* Words behind which a secret stands: PASSWORD, CREDENTIALS, ACCESS_KEY_ID, ... In normal text a
+ * quoted name there counts as a literal: somebody took the wrong quotes. */
+bool sql_announces_secret(struct slice word);
+
 /* A hash of the whole normal text (FNV-1a, 64 bits), the same on every machine and in every
  * version that normalizes alike; of the text's length and first
  * 64 KiB when it cannot be read. */

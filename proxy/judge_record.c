@@ -80,7 +80,8 @@ static void name_decision(struct session *s, char decision[24])
 static void keep_sql(const struct session *s, struct slice text, struct refusal *r)
 {
     struct buf normal = { 0 };
-    if (s->client.env->realm->config->log.statements != CONFIG_TEXT_NORMALIZED) return;
+    const enum config_statement_text shown = s->client.env->realm->config->log.statements;
+    if (shown != CONFIG_TEXT_NORMALIZED && shown != CONFIG_TEXT_REDACTED) return;
     sql_normalize(text, sizeof r->sql - 1, &normal);
     refusal_text(r->sql, sizeof r->sql, buf_slice(&normal));
     buf_fini(&normal);

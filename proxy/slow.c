@@ -1,5 +1,6 @@
 #include "proxy/slow.h"
 
+#include "auth/redact.h"
 #include "protocol/sql_normal.h"
 #include "protocol/stmt.h"
 #include "proxy/pool.h"
@@ -49,6 +50,8 @@ static void tell(const struct session *s, uint64_t ms)
         snprintf(fingerprint, sizeof fingerprint, "%016llx",
                  (unsigned long long)sql_fingerprint(text));
     if (shown == CONFIG_TEXT_NORMALIZED) sql_normalize(text, SHOWN_BYTES, &normal);
+    if (shown == CONFIG_TEXT_REDACTED)
+        redact_sql(text, REDACT_SECRETS_AND_ROLES, SHOWN_BYTES, &normal);
     log_event(s->client.env->log, EVENT_query_slow, LOG_U64("conn", s->client.id),
               LOG_STR("user", s->client.user->name), LOG_TEXT("pool", s->pool->key),
               LOG_STR("rule", s->rule), LOG_U64("ms", ms), LOG_TEXT("fingerprint", fingerprint),

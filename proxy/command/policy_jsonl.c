@@ -109,13 +109,24 @@ static struct grants *read_grants(const struct json_doc *doc, struct err *err)
     return grants_new(&options, err);
 }
 
-static void answer(struct buf *out, struct slice id, bool allow, const char *sqlstate,
+/* As it was given: a string or a whole number. */
+static void add_id(struct buf *out, const struct json_doc *doc)
+{
+    const struct json_value *id = doc ? json_member(json_root(doc), slice_str("id")) : NULL;
+    int64_t number;
+    if (id && json_type(id) == JSON_NUMBER && json_integer(id, &number))
+        buf_addf(out, "%lld", (long long)number);
+    else
+        json_quote(out, id ? json_string(id) : slice_str(""));
+}
+
+static void answer(struct buf *out, const struct json_doc *doc, bool allow, const char *sqlstate,
                    const char *code, const char *message)
 {
     struct buf reason = { 0 };
     buf_addf(&reason, "%s%s%s", code, message[0] ? ": " : "", message);
     buf_add_str(out, "{\"id\":");
-    json_quote(out, id);
+    add_id(out, doc);
     buf_addf(out, ",\"decision\":\"%s\",\"sqlstate\":\"%s\",\"reason\":", allow ? "allow" : "deny",
              sqlstate);
     json_quote(out, buf_slice(&reason));
@@ -128,17 +139,16 @@ static bool judge(const struct json_doc *doc, struct buf *out)
     struct err err;
     struct verdict verdict;
     struct buf text = { 0 };
-    const struct slice id = member(doc, "id");
     struct grants *grants = read_grants(doc, &err);
     if (!grants) {
-        answer(out, id, false, err_sqlstate(err.code), "grants", err.message);
+        answer(out, doc, false, err_sqlstate(err.code), "grants", err.message);
         return false;
     }
     if (grants_decide(grants, NULL, policy_jsonl_sql(doc, &text), &verdict)) {
-        answer(out, id, true, "00000", grants_reason_code(verdict.reason), "");
+        answer(out, doc, true, "00000", grants_reason_code(verdict.reason), "");
     } else {
         grants_explain(grants, &verdict, &err);
-        answer(out, id, false, err_sqlstate(err.code), grants_reason_code(verdict.reason),
+        answer(out, doc, false, err_sqlstate(err.code), grants_reason_code(verdict.reason),
                err.message);
     }
     buf_fini(&text);
@@ -151,15 +161,16 @@ bool policy_jsonl_judge(struct slice line, struct buf *out)
     struct json_error error;
     struct json_doc *doc = policy_jsonl_parse(line, &error);
     if (!doc) {
-        answer(out, slice_str(""), false, err_sqlstate(ERR_SYNTAX), "json", error.text);
+        answer(out, doc, false, err_sqlstate(ERR_SYNTAX), "json", error.text);
         return false;
     }
-    bool ok =
-        json_type(json_root(doc)) == JSON_OBJECT && json_member(json_root(doc), slice_str("sql"));
+    const bool is_object = json_type(json_root(doc)) == JSON_OBJECT;
+    const struct json_value *sql = is_object ? json_member(json_root(doc), slice_str("sql")) : NULL;
+    bool ok = sql && json_type(sql) == JSON_STRING;
     if (ok)
         ok = judge(doc, out);
     else
-        answer(out, slice_str(""), false, err_sqlstate(ERR_SYNTAX), "json", "no case");
+        answer(out, doc, false, err_sqlstate(ERR_SYNTAX), "json", "no case");
     json_free(doc);
     return ok;
 }

@@ -464,11 +464,49 @@ static void a_trial_lets_through_and_says_so(void **state)
     assert_true(proxy_stop(w->kit, &p));
 }
 
+/* Nobody has to reload anything for it. */
+static void a_trial_ends_by_itself(void **state)
+{
+    struct world *w = *state;
+    struct proxy p = { 0 };
+    char trial[400], until[32], more[60];
+    time_t end_s = time(NULL) + 3;
+    struct tm tm;
+    const int health = kit_port(w->kit);
+    strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&end_s, &tm));
+    snprintf(trial, sizeof trial,
+             "\"owner\": { \"grants\": [ { \"verbs\": [\"ALL\"], \"on\": [\"*\"] } ] },"
+             "\"trial\": { \"insert_only\": [\"public.events\"], \"excess_privilege\": \"warn\","
+             " \"observe\": { \"until\": \"%s\" } }",
+             until);
+    snprintf(more, sizeof more, "\"health\": { \"address\": \"127.0.0.1:%d\" },", health);
+    struct before b = { .server_port = w->pg.port,
+                        .logins = logins,
+                        .users = "\"tried\": { \"auth\": [\"trust\"], \"role\": \"trial\","
+                                 " \"db_user\": \"postgres\" },"
+                                 "\"postgres\": { \"auth\": [\"trust\"], \"role\": \"owner\" }",
+                        .roles = trial,
+                        .more = more };
+    assert_true(before_start(w->kit, &p, &b));
+    PGconn *c = connect_to(p.port, "tried", NULL);
+    bool refused = false;
+    for (int i = 0; i < 200 && !refused; i++) {
+        refused = strcmp(before_says(c, "select count(*) from public.events"), "42501") == 0;
+        if (!refused) kit_sleep_ms(100);
+    }
+    assert_true(refused);
+    assert_true(time(NULL) >= end_s);
+    PQfinish(c);
+    assert_null(strstr(get_page(health, "/readyz"), "only observes"));
+    assert_true(proxy_stop(w->kit, &p));
+}
+
 #define KEY    "AKIAIOSFODNN7EXAMPLE"
 #define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
 /* What AWS's own examples of loaders send, in one message. */
-static void no_secret_of_a_loader_is_anywhere(void **state)
+/* `shown`: how much of statements the log may show. */
+static void assert_no_secret(struct world *w, const char *shown)
 {
     static const char *const messages[] = {
         "set statement_timeout to 600000; begin; copy public.events from 's3://b/k' credentials "
@@ -479,15 +517,15 @@ static void no_secret_of_a_loader_is_anywhere(void **state)
         "copy public.users from 's3://b/k' access_key_id '" KEY "' secret_access_key '" SECRET "'",
         "copy public.events from 's3://b/k' credentials 'aws_access_key_id=" KEY ";x=" SECRET,
     };
-    struct world *w = *state;
     struct proxy p;
     char more[300];
     const int admin = kit_port(w->kit);
     snprintf(more, sizeof more,
-             "\"log\": { \"level\": \"debug\", \"statements\": \"normalized\" },"
+             "\"log\": { \"level\": \"debug\", \"statements\": \"%s\","
+             " \"slow_query\": \"1ms\" },"
              "\"admin\": { \"address\": \"127.0.0.1:%d\" },"
-             "\"audit\": { \"to\": \"file:audit/secrets.jsonl\", \"record\": \"all\" },",
-             admin);
+             "\"audit\": { \"to\": \"file:audit/%s.jsonl\", \"record\": \"all\" },",
+             shown, admin, shown);
     run_proxy(w, &p, more);
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
         PGconn *c = connect_to(p.port, "loader", NULL);
@@ -503,7 +541,20 @@ static void no_secret_of_a_loader_is_anywhere(void **state)
         PQclear(r);
         PQfinish(c);
     }
-    char *audit = record_of(w, "audit/secrets.jsonl"), *log = record_of(w, p.log_name);
+    /* Slow ones of somebody who may do it. */
+    static const char *const slow[] = {
+        "create user mallory password '" SECRET "'; select pg_sleep(0.02)",
+        "alter user mallory with password '" SECRET "'; select pg_sleep(0.02)",
+        "drop user mallory; select pg_sleep(0.02)",
+    };
+    PGconn *owner = connect_to(p.port, "postgres", NULL);
+    for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) PQclear(PQexec(owner, slow[i]));
+    PQfinish(owner);
+    assert_true(before_log_counts(w->kit, &p, "query.slow", 3));
+    char record[64];
+    snprintf(record, sizeof record, "audit/%s.jsonl", shown);
+    char *audit = record_of(w, record), *log = record_of(w, p.log_name);
+    assert_non_null(strstr(log, "alter user mallory"));
     assert_non_null(strstr(audit, "\"decision\":\"allow\""));
     assert_non_null(strstr(audit, "\"decision\":\"deny\""));
     const char *const parts[] = { KEY, SECRET, "AKIA", "wJalr", "EXAMPLEKEY" };
@@ -535,6 +586,13 @@ static void no_secret_of_a_loader_is_anywhere(void **state)
     assert_true(proxy_stop(w->kit, &p));
 }
 
+static void no_secret_of_a_loader_is_anywhere(void **state)
+{
+    assert_no_secret(*state, "normalized");
+}
+
+static void nor_where_literals_are_shown(void **state) { assert_no_secret(*state, "redacted"); }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,8 +604,10 @@ int main(void)
         cmocka_unit_test(a_user_that_may_more_is_refused),
         cmocka_unit_test(the_grants_it_prints_are_the_role),
         cmocka_unit_test(a_trial_lets_through_and_says_so),
+        cmocka_unit_test(a_trial_ends_by_itself),
         cmocka_unit_test(or_the_log_warns),
         cmocka_unit_test(no_secret_of_a_loader_is_anywhere),
+        cmocka_unit_test(nor_where_literals_are_shown),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

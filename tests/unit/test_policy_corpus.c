@@ -111,11 +111,42 @@ static void the_examples(void **state)
     assert_int_equal(tally.wrongly_denied, 0);
 }
 
+/* Of lines that are no cases, too; what cannot be judged is refused. */
+static void every_line_has_its_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *answer;
+        bool judged;
+    } cases[] = {
+        { "{\"id\":\"a\",\"sql\":\"select 1\",\"grants\":[],\"more\":{\"a\":[1]}}",
+          "{\"id\":\"a\",\"decision\":\"allow\",\"sqlstate\":\"00000\",", true },
+        { "{\"id\":5,\"sql\":\"drop table t\"}",
+          "{\"id\":5,\"decision\":\"deny\",\"sqlstate\":\"42501\",", true },
+        { "{\"id\":\"b\",\"sql\":null,\"grants\":[]}",
+          "{\"id\":\"b\",\"decision\":\"deny\",\"sqlstate\":\"42601\",", false },
+        { "{\"id\":\"c\",\"grants\":[]}", "{\"id\":\"c\",\"decision\":\"deny\",", false },
+        { "{\"id\":\"d\",\"sql\":\"select 1\",\"grants\":[{\"table\":\"t\",\"verbs\":[\"NO\"]}]}",
+          "{\"id\":\"d\",\"decision\":\"deny\",", false },
+        { "[]", "{\"id\":\"\",\"decision\":\"deny\",", false },
+        { "select 1", "{\"id\":\"\",\"decision\":\"deny\",", false },
+        { "", "{\"id\":\"\",\"decision\":\"deny\",", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf out = { 0 };
+        assert_int_equal(policy_jsonl_judge(slice_str(cases[i].line), &out), cases[i].judged);
+        if (!slice_starts(buf_slice(&out), cases[i].answer))
+            fail_msg("%s: %.*s", cases[i].line, SLICE_ARG(buf_slice(&out)));
+        buf_fini(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_corpus),
         cmocka_unit_test(the_examples),
+        cmocka_unit_test(every_line_has_its_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

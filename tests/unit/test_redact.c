@@ -115,6 +115,11 @@ static void statements_are_normalized(void **state)
         { "SELECT \"Col\" . a [ 1 ] FROM S . #Tmp ;", "select \"Col\".a[?] from s.#tmp;" },
         { "select '2024-01-01'::date", "select ? :: date" },
         { "set x = 1; set y to 'a', 'b'", "set x = ?; set y to ?" },
+        { "alter user a PASSWORD \"secret\" valid until 'x'",
+          "alter user a password ? valid until ?" },
+        { "copy t from 's' credentials AS \"secret\" csv", "copy t from ? credentials as ? csv" },
+        { "create user \"B\" password 'secret'", "create user \"B\" password ?" },
+        { "select password, \"A\" from t", "select password, \"A\" from t" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_normal(cases[i][0], cases[i][1]);
