@@ -10,7 +10,8 @@
 
 enum {
     BACKOFF_FIRST_MS = 100,
-    BACKOFF_MAX_MS = 5000,
+    BACKOFF_MAX_MS = 700, /* a cluster that is back is found within it, by one dial at a time */
+    PROBE_MS = 1000,      /* so long that dial is waited for, before there is another */
     HUNGRY_RETRY_MS = 50, /* while the cluster's budget is spent */
     SWEEP_MS = 1000,
     WELCOMES_MAX = 64,
@@ -164,16 +165,19 @@ static uint64_t backoff_ms(uint32_t failures)
     return ms / 2 + random_u32() % (ms / 2 + 1);
 }
 
-static void note_failure(struct pool *p, const struct err *err)
+/* `attempt`: how many failures there were when it was dialled. Those that were under way together
+ * count once. */
+static void note_failure(struct pool *p, uint32_t attempt, const struct err *err)
 {
-    p->failures++;
+    const bool counts = attempt == p->failures;
+    p->failures += counts;
     p->last_failure = *err;
     metrics_add(&p->env->metrics, METRIC_servers_failed, 1);
     log_event(p->env->log, EVENT_server_failed, LOG_TEXT("pool", p->key),
               LOG_U64("failures", p->failures), LOG_TEXT("sqlstate", err_sqlstate(err->code)),
               LOG_TEXT("why", err->message), err->hint[0] ? LOG_TEXT("hint", err->hint) : LOG_END,
               err->detail[0] ? LOG_TEXT("detail", err->detail) : LOG_END, LOG_END);
-    wheel_set(&p->env->streams.wheel, &p->dial_timer, backoff_ms(p->failures));
+    if (counts) wheel_set(&p->env->streams.wheel, &p->dial_timer, backoff_ms(p->failures));
 }
 
 static bool take_budgets(struct pool *p)
@@ -211,9 +215,11 @@ static bool dial(struct pool *p, struct slice pairs)
         if (!s) err_set(&err, ERR_OUT_OF_MEMORY, "");
         free(s);
         put_budgets(p);
-        note_failure(p, &err);
+        note_failure(p, p->failures, &err);
         return false;
     }
+    /* While they fail it is one at a time: all of a line at once would be a storm. */
+    if (p->failures) wheel_set(&p->env->streams.wheel, &p->dial_timer, PROBE_MS);
     s->place = POOL_OPENING;
     p->count[POOL_OPENING]++;
     list_push_front(&p->servers[POOL_OPENING], &s->node);
@@ -249,7 +255,7 @@ static void dial_for_line(struct pool *p)
     {
         struct pool_ticket *t = list_item(node, struct pool_ticket, node);
         if (is_being_dialled(p, t, rank++)) continue;
-        if (!make_room(p) || !dial(p, t->pairs)) return;
+        if (wheel_is_set(&p->dial_timer) || !make_room(p) || !dial(p, t->pairs)) return;
     }
 }
 
@@ -258,7 +264,7 @@ static void dial_to_keep_warm(struct pool *p)
     if (!p->welcomed) return;
     while (p->count[POOL_IDLE] + p->count[POOL_OPENING] < p->settings.min_size &&
            pool_total(p) < p->settings.size)
-        if (!dial(p, buf_slice(&p->recent_pairs))) return;
+        if (!dial(p, buf_slice(&p->recent_pairs)) || wheel_is_set(&p->dial_timer)) return;
 }
 
 static void dial_as_needed(struct pool *p)
@@ -321,6 +327,7 @@ void pool_is_alive(struct pool *p)
 /* The server is fit for clients. */
 static void admit(struct pool *p, struct server *s)
 {
+    if (p->failures) wheel_cancel(&p->dial_timer);
     p->failures = 0;
     p->proven_ms = env_now_ms(p->env);
     pool_is_alive(p);
@@ -423,6 +430,13 @@ static void show_detours(struct pool *p)
     }
 }
 
+/* Of a server that says no: it starts or stops (57P0x), or has too many connections (53xxx). Its
+ * SQLSTATE stands in front of its text. */
+static bool will_pass(const struct err *err)
+{
+    return strncmp(err->message, "57P0", 4) == 0 || strncmp(err->message, "53", 2) == 0;
+}
+
 static void on_failed(struct server *s, const struct err *err)
 {
     struct pool *p = pool_of(s);
@@ -434,12 +448,12 @@ static void on_failed(struct server *s, const struct err *err)
     } else if (was == POOL_OPENING && s->rejected.at) {
         drop_parameter(p, s);
     } else if (was == POOL_OPENING) {
-        note_failure(p, err);
+        note_failure(p, s->attempt, err);
         if (health_is_touched(err)) show_detours(p);
         /* Wrong credentials do not become right by waiting. */
-        if (err->code == ERR_SERVER_REJECTED || err->code == ERR_ACCESS_DENIED ||
-            err->code == ERR_CREDENTIALS_DENIED || err->code == ERR_WAREHOUSE_PAUSED ||
-            err->code == ERR_LOGIN_FAILED)
+        if ((err->code == ERR_SERVER_REJECTED && !will_pass(err)) ||
+            err->code == ERR_ACCESS_DENIED || err->code == ERR_CREDENTIALS_DENIED ||
+            err->code == ERR_WAREHOUSE_PAUSED || err->code == ERR_LOGIN_FAILED)
             refuse_line(p, err);
     }
 }

@@ -51,7 +51,8 @@ struct script {
     size_t login_len;
     const char *answer; /* to the first Query */
     size_t answer_len;
-    int first_closed; /* so many connections are closed as they come */
+    int first_closed;  /* so many connections are closed as they come */
+    int first_refused; /* so many hear `login`, and then it is orderly */
 };
 
 static size_t hear(int fd, char *at, size_t cap)
@@ -72,7 +73,7 @@ static void tell(int fd, const char *at, size_t len)
     }
 }
 
-static void serve(int fd, const struct script *s, int heard)
+static void serve(int fd, const struct script *s, int count, int heard)
 {
     static const char orderly[] = "R\0\0\0\10\0\0\0\0S\0\0\0\31client_encoding\0UTF8\0"
                                   "K\0\0\0\14\0\0\0\7\0\0\0\7Z\0\0\0\5I";
@@ -86,7 +87,7 @@ static void serve(int fd, const struct script *s, int heard)
         return;
     }
     hear(fd, in, sizeof in);
-    if (s->login) {
+    if (s->login && (!s->first_refused || count < s->first_refused)) {
         tell(fd, s->login, s->login_len);
         usleep(100000);
         return;
@@ -114,7 +115,7 @@ static struct liar liar_start(const struct script *s)
             int c = accept(fd, NULL, NULL);
             if (count >= s->first_closed && fork() == 0) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
-                serve(c, s, ends[1]);
+                serve(c, s, count, ends[1]);
                 _exit(0);
             }
             close(c);
@@ -245,6 +246,34 @@ static void errors_without_fields_CVE_2026_6666(void **state)
         }
 }
 
+/* (No CVE.) A warehouse that starts, stops or is full says so at login: whoever stands in line has
+ * sent nothing yet and is not told of it, but waits for it to pass. */
+static void a_warehouse_that_starts_is_waited_for(void **state)
+{
+    struct world *w = *state;
+    static const char *const states[] = { "57P03", "57P01", "53300" };
+    for (size_t at = 0; at < 3; at++) {
+        char no[] = "E\0\0\0\37SFATAL\0VFATAL\0C.....\0Mnot\0\0";
+        memcpy(no + 20, states[at], 5);
+        struct liar l = liar_start(
+            &(struct script){ .login = no, .login_len = sizeof no - 1, .first_refused = 3 });
+        char endpoint[40];
+        struct proxy p = { 0 };
+        snprintf(endpoint, sizeof endpoint, "127.0.0.1:%d", l.port);
+        assert_true(
+            before_start(w->kit, &p,
+                         &(struct before){ .server_port = l.port,
+                                           .endpoint = endpoint,
+                                           .pool = "{ \"size\": 1, \"wait_timeout\": \"20s\" }" }));
+        PGconn *c = connect_to(p.port, "postgres", "");
+        if (PQstatus(c) != CONNECTION_OK) fail_msg("%s: %s", states[at], PQerrorMessage(c));
+        PQfinish(c);
+        assert_int_equal(before_log_count(w->kit, &p, "server.failed"), 3);
+        assert_true(proxy_stop(w->kit, &p));
+        liar_end(&l);
+    }
+}
+
 /* CVE-2026-6477, CVE-2025-12818, CVE-2026-6473: sizes that were believed, or wrapped around. */
 static void sizes_are_not_believed_CVE_2026_6477_CVE_2025_12818_CVE_2026_6473(void **state)
 {
@@ -318,6 +347,7 @@ int main(void)
         cmocka_unit_test(dialling_again_keeps_its_security_CVE_2018_10915_CVE_2020_25694),
         cmocka_unit_test(errors_without_fields_CVE_2026_6666),
         cmocka_unit_test(sizes_are_not_believed_CVE_2026_6477_CVE_2025_12818_CVE_2026_6473),
+        cmocka_unit_test(a_warehouse_that_starts_is_waited_for),
         cmocka_unit_test(the_login_timer_at_each_step_CVE_2015_3165),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
