@@ -12,17 +12,17 @@ venv=$root/build/moto
 steps=0
 
 ensure_venv() {
-    [ ! -x "$venv/bin/moto_server" ] || return 0
-    if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install -q 'moto[server,proxy]' boto3; then
-        rm -rf "$venv"
+    one_at_a_time install_moto || {
         say "ok 1 # SKIP ${0##*/}: moto cannot be installed from PyPI"
         exit 0
-    fi
+    }
 }
 
 modules=$root/build/npm/node_modules
 
-ensure_npm() {
+ensure_npm() { one_at_a_time install_npm; }
+
+install_npm() {
     [ ! -d "$modules/@aws-sdk/client-dynamodb" ] || return 0
     mkdir -p "$root/build/npm"
     (cd "$root/build/npm" && npm install --silent --no-audit --no-fund --ignore-scripts pg @aws-sdk/credential-providers \

@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/../aws/world.sh"
 
 ensure_venv
-[ -x "$venv/bin/aws" ] || "$venv/bin/pip" install -q awscli || {
+[ -x "$venv/bin/aws" ] || one_at_a_time "$venv/bin/pip" install -q awscli || {
     say 'ok 1 # SKIP deploy.sh: awscli cannot be installed from PyPI'
     exit 0
 }

@@ -12,6 +12,8 @@
 #   start_postgres DIR PORT OPTION...   postgres.sh, until it takes sessions
 #   unprivileged CMD   runs CMD as a user who is not root; it ends when its parent does
 #   hand_over FILE...  gives files to that user
+#   one_at_a_time CMD  runs CMD while no other test does so: for what installs into build/
+#   install_moto       moto and boto3 from PyPI in $root/build/moto; fails where they cannot be had
 #
 # Servers refuse to run as root; when we are root they run as $server_user.
 
@@ -84,6 +86,24 @@ stop() {
     done
     kill -s KILL "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
+}
+
+one_at_a_time() {
+    local status=0 lock
+    mkdir -p "$root/build"
+    exec {lock}>"$root/build/.installing"
+    flock "$lock"
+    "$@" || status=$?
+    exec {lock}>&-
+    return $status
+}
+
+install_moto() {
+    local at=$root/build/moto
+    [ ! -x "$at/bin/moto_server" ] || return 0
+    python3 -m venv "$at" && "$at/bin/pip" install -q 'moto[server,proxy]' boto3 && return 0
+    rm -rf "$at"
+    return 1
 }
 
 # Below the range from which the kernel takes ports for outgoing connections.

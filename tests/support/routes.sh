@@ -48,13 +48,10 @@ start_redis() {
 
 routes_moto() {
     local venv=$root/build/moto
-    if [ ! -x "$venv/bin/moto_server" ]; then
-        if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install -q 'moto[server]' boto3; then
-            rm -rf "$venv"
-            say '# SKIP moto cannot be installed from PyPI'
-            return 1
-        fi
-    fi
+    one_at_a_time install_moto || {
+        say '# SKIP moto cannot be installed from PyPI'
+        return 1
+    }
     routes_kit
     moto_python=$venv/bin/python moto_port=''
     free_port moto_port
