@@ -25,7 +25,7 @@ verdict() { # NAME HELD WHAT-WAS-SEEN
 
 number() { sed -n "s/.*\"$1\": \\([0-9.]*\\).*/\\1/p" <<<"$said"; }
 
-# under LOSS COMMAND...: COMMAND loses a server; it is run every 200 ms (EVERY) while the clients work.
+# under LOSS COMMAND...: COMMAND loses a server (EACH: so many); it is run every 200 ms (EVERY) while the clients work.
 under() {
     local name=$1 lost=0 clients_pid
     shift
@@ -39,9 +39,11 @@ under() {
     wait "$clients_pid"
     local status=$?
     said=$(cat "$kit_dir/said")
-    [ "$status" = 0 ] || head -5 "$kit_dir/complained"
+    [ "$status" = 0 ] || grep -E 'WRONG|HUNG' "$kit_dir/complained" | head -5
+    echo "# $(sed -n 's/.*"sqlstates": {\([^}]*\)}.*/\1/p' <<<"$said")"
     verdict "$name: no wrong answer, nobody hung" "$status" "$(number verified) verified, $lost losses, $(number losses) seen by clients"
-    verdict "$name: at most one error per loss" "$([ "$(number losses)" -le $((lost + 2)) ]; echo $?)" "$(number losses) of $lost"
+    verdict "$name: at most one error per loss" "$([ "$(number losses)" -le $(((lost + 2) * ${EACH:-1})) ]; echo $?)" \
+        "$(number losses) of $lost${EACH:+ times $EACH}"
     verdict "$name: nobody waits over 5 s" "$(awk -v s="$(number slowest_s)" 'BEGIN { print !(s <= 5) }')" "slowest $(number slowest_s) s"
 }
 
@@ -57,6 +59,14 @@ kill_a_socket() { # the kernel's own: both ends get an error
 
 reset_all() { kill -USR1 "$faults"; }
 
+end_all() { kill -HUP "$faults"; } # FIN both ways, wherever in a row that is
+
+kill_a_process() { # with -9: nothing is said, the kernel closes
+    local pid
+    pid=$(pgrep -P "$fake" | shuf -n 1)
+    [ -n "$pid" ] && kill -KILL "$pid"
+}
+
 hole() { # nothing passes for a second, and nothing is said
     kill -USR2 "$faults"
     sleep 1
@@ -68,7 +78,19 @@ restart_the_warehouse() {
     kill -INT "$(head -1 "$pg_dir/postmaster.pid")"
     while [ -e "$pg_dir/postmaster.pid" ]; do sleep 0.05; done
     start restarted unprivileged "$pg_bin/postgres" -D "$pg_dir"
-    until "$pg_bin/pg_isready" -q -h "$pg_dir" -p "$pg_port"; do sleep 0.05; done
+    until "$pg_bin/pg_isready" -q -h "$pg_dir" -p "$pg_port"; do sleep 0.02; done
+    [ -z "${counting:-}" ] || time_until_full
+}
+
+# How long after the first possible connect PostgreSQL sees all servers of the pool again.
+time_until_full() {
+    local since count=0
+    since=$(date +%s%N)
+    for ((; $(date +%s%N) - since < 6000000000; )); do
+        count=$(superuser -c "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()")
+        [ "${count:-0}" -lt $servers ] || break
+    done
+    echo $((($(date +%s%N) - since) / 1000000)) >>"$kit_dir/full_ms"
 }
 
 start_behind "$mode" $servers 2
@@ -81,7 +103,10 @@ until [ "$("$pg_bin/psql" -wqXAt "host=127.0.0.1 port=$port user=postgres" -c 's
     [ $(($(date +%s%N) - since)) -lt 20000000000 ] || break
     sleep 0.02
 done
-EVERY=5 under 'the warehouse restarts' restart_the_warehouse
+counting=1 EVERY=5 EACH=$servers under 'the warehouse restarts' restart_the_warehouse
+slowest=$(sort -n "$kit_dir/full_ms" | tail -1)
+verdict 'the pool is full again within 1 s' "$([ "$slowest" -le 1000 ]; echo $?)" \
+    "$(tr '\n' ' ' <"$kit_dir/full_ms")ms after each restart"
 stop_sluice
 verdict 'it ends as it should' $? 'SIGTERM'
 
@@ -92,8 +117,20 @@ faults=$started
 wait_port "$faults_port" "$faults" || die 'faultproxy did not start'
 start_behind "$mode" $servers 2 "$faults_port"
 EVERY=1 under 'black holes' hole
-under 'connections reset' reset_all
+EACH=$servers under 'connections reset' reset_all
+EACH=$servers under 'connections ended in the middle' end_all
 stop_sluice
 verdict 'it ends as it should, after black holes' $? 'SIGTERM'
+
+# A server that is one process, since PostgreSQL restarts all of its own when one is killed.
+fake_port=''
+free_port fake_port
+start fake "$build/tools/redshift" -l "$fake_port" -s "$pg_port" -a trust -q
+fake=$started
+wait_port "$fake_port" "$fake" || die 'the fake of Redshift did not start'
+start_behind "$mode" $servers 2 "$fake_port"
+under 'kill -9' kill_a_process
+stop_sluice
+verdict 'it ends as it should, after kill -9' $? 'SIGTERM'
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -9,9 +9,7 @@
 #   PROXY=pgbouncer      through that instead (to see what the comparison says of others)
 #   REGRESS_ONLY=word            files with that word in their name (and test_setup)
 #
-# Of PostgreSQL's own, four differed in session mode in the one run that was made: guc and temp, probably since a
-# server that is used again does not forget all when it is told to DISCARD ALL; largeobject and stats. None of
-# them was looked into.
+#   REGRESS_REUSE=no     a server of its own for each connection (its lifetime is a millisecond)
 #
 # Two equal clusters, one asked directly, one through the proxy. PostgreSQL's own tests are asked directly
 # twice, and where these two differ already (clocks, sizes, chance) nothing is compared. Prints
@@ -76,6 +74,8 @@ free_port proxy_port
 case ${PROXY:-sluice} in
 sluice)
     mkdir -p "$kit_dir/proxy"
+    lifetime=1h
+    [ "${REGRESS_REUSE:-}" != no ] || lifetime=1ms
     cat >"$kit_dir/proxy/sluice.json" <<JSON
 { "server_id": "regress", "workers": 2, "drain_timeout": "1s",
   "listen": [ { "address": "127.0.0.1:$proxy_port" } ],
@@ -84,7 +84,7 @@ sluice)
   "users": { "postgres": { "auth": ["trust"], "role": "owner", "db_user": "postgres" } },
   "roles": { "owner": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ] } },
   "access": [ { "from": "127.0.0.1/32", "users": ["*"] } ],
-  "pool": { "mode": "${REGRESS_MODE:-session}", "size": 50 } }
+  "pool": { "mode": "${REGRESS_MODE:-session}", "size": 50, "server_lifetime": "$lifetime" } }
 JSON
     export PG_PASSWORD=none
     start proxy "$support/sluice.sh" "$kit_dir/proxy" "$build/sluice" run --config sluice.json

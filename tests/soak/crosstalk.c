@@ -1,7 +1,7 @@
 /* crosstalk: many clients that check every answer for being theirs.
  *
- *   crosstalk -p PORT [-c CLIENTS] [-t SECONDS] [-n ANSWERS] [-a PERCENT] [-s SEED] [-l] [-x
- * OPERATIONS] [-w WORDS]
+ *   crosstalk -p PORT [-c CLIENTS] [-t SECONDS] [-n ANSWERS] [-k TIMES] [-a PERCENT] [-s SEED] [-l]
+ *             [-x OPERATIONS] [-w WORDS]
  *
  * Each client goes through random operations: simple, unnamed, prepared (all clients use the same
  * names for different statements), pipelined, transactions, COPY both ways, settings, errors,
@@ -9,8 +9,10 @@
  * client's settings. PERCENT of the operations (default 2) end in the middle with a lost
  * connection.
  *
- *   -l     losing servers is part of the test: an error 57P01, 08xxx or a lost connection is
- * counted, not wrong; the client connects again -w     more conninfo words (user=..., sslmode=...)
+ *   -k     until each operation was seen to its end so many times, and so many connections were
+ * lost in the middle of one; when -t comes first, that is a failure -l     losing servers is part
+ * of the test: an error 57P01, 08xxx or a lost connection is counted, not wrong; the client
+ * connects again -w     more conninfo words (user=..., sslmode=...)
  *
  * One thread, libpq, poll. Wants `create table crosstalk (client int, number int, filler text)`.
  * Says in one line of JSON what it saw; exit status 0: no wrong answer, nobody hung, something
@@ -85,12 +87,16 @@ struct run {
     int clients, abort_percent;
     bool losing, stopping;
     double seconds;
-    uint64_t wanted;
+    uint64_t wanted, each;
     char conninfo[1000];
     struct client *all;
     uint64_t verified, wrong, hung, aborts, losses, refused_connects, cancels, cancelled,
         operations[OPS];
     double slowest;
+    struct {
+        char code[8];
+        uint64_t count;
+    } states[16]; /* SQLSTATEs of losses; "-": none was said */
 };
 
 static const char *const zones[] = { "UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo" };
@@ -372,11 +378,23 @@ static void vanish(struct client *c)
     PQfinish(c->pg);
 }
 
-static void lose(struct run *r, struct client *c, const char *why)
+static void note_state(struct run *r, const char *sqlstate)
 {
-    if (r->losing)
+    const char *code = sqlstate ? sqlstate : "-";
+    for (size_t at = 0; at < sizeof r->states / sizeof *r->states; at++)
+        if (!r->states[at].count || !strcmp(r->states[at].code, code)) {
+            snprintf(r->states[at].code, sizeof r->states[at].code, "%s", code);
+            r->states[at].count++;
+            return;
+        }
+}
+
+static void lose(struct run *r, struct client *c, const char *sqlstate, const char *why)
+{
+    if (r->losing) {
         r->losses++;
-    else
+        note_state(r, sqlstate);
+    } else
         wrong(r, c, why);
     PQfinish(c->pg);
     dial(r, c);
@@ -464,7 +482,7 @@ static bool on_result(struct run *r, struct client *c, PGresult *result)
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     struct expectation *e = c->seen < c->expects ? &c->expected[c->seen] : NULL;
     if (status == PGRES_FATAL_ERROR && (!e || e->kind != FAILURE) && is_loss(sqlstate)) {
-        lose(r, c, PQresultErrorMessage(result));
+        lose(r, c, sqlstate, PQresultErrorMessage(result));
         return false;
     }
     if (!e)
@@ -479,7 +497,7 @@ static bool on_result(struct run *r, struct client *c, PGresult *result)
         if (sqlstate && !strcmp(sqlstate, e->text))
             r->verified++;
         else if (is_loss(sqlstate)) {
-            lose(r, c, PQresultErrorMessage(result));
+            lose(r, c, sqlstate, PQresultErrorMessage(result));
             return false;
         } else
             wrong(r, c, PQresultErrorMessage(result));
@@ -517,7 +535,7 @@ static void finish_op(struct run *r, struct client *c)
 static void on_busy(struct run *r, struct client *c)
 {
     if (!PQconsumeInput(c->pg)) {
-        lose(r, c, PQerrorMessage(c->pg));
+        lose(r, c, NULL, PQerrorMessage(c->pg));
         return;
     }
     PQflush(c->pg);
@@ -567,7 +585,7 @@ static void tick(struct run *r, struct client *c)
 {
     double t = now();
     if (c->state == IDLE && !r->stopping) {
-        if (!start_op(r, c)) lose(r, c, PQerrorMessage(c->pg));
+        if (!start_op(r, c)) lose(r, c, NULL, PQerrorMessage(c->pg));
         PQflush(c->pg);
     }
     if (c->state == BUSY && c->cancel_at > 0 && t >= c->cancel_at) send_cancel(r, c);
@@ -585,6 +603,14 @@ static void tick(struct run *r, struct client *c)
     }
 }
 
+static bool has_seen_enough(const struct run *r)
+{
+    if (r->each == 0 || r->aborts < r->each) return false;
+    for (int op = 0; op < OPS; op++)
+        if (op_weights[op] && r->operations[op] < r->each) return false;
+    return true;
+}
+
 static void loop(struct run *r)
 {
     struct pollfd *fds = calloc((size_t)r->clients, sizeof *fds);
@@ -592,7 +618,7 @@ static void loop(struct run *r)
     for (;;) {
         int busy = 0;
         bool enough = (r->seconds > 0 && now() - began >= r->seconds) ||
-                      (r->wanted && r->verified >= r->wanted);
+                      (r->wanted && r->verified >= r->wanted) || has_seen_enough(r);
         if (enough && !r->stopping) {
             r->stopping = true;
             stop_since = now();
@@ -623,11 +649,12 @@ int main(int argc, char **argv)
     int option, port = 5439;
     unsigned seed = (unsigned)getpid();
     const char *words = "user=postgres dbname=postgres";
-    while ((option = getopt(argc, argv, "p:c:t:n:a:s:w:x:l")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "p:c:t:n:k:a:s:w:x:l")) != -1) switch (option) {
         case 'p': port = atoi(optarg); break;
         case 'c': r.clients = atoi(optarg); break;
         case 't': r.seconds = atof(optarg); break;
         case 'n': r.wanted = strtoull(optarg, NULL, 10); break;
+        case 'k': r.each = strtoull(optarg, NULL, 10); break;
         case 'a': r.abort_percent = atoi(optarg); break;
         case 's': seed = (unsigned)atoi(optarg); break;
         case 'w': words = optarg; break;
@@ -667,7 +694,12 @@ int main(int argc, char **argv)
     for (int op = 0; op < OPS; op++)
         printf("%s\"%s\": %llu", op ? ", " : "", op_names[op],
                (unsigned long long)r.operations[op]);
-    printf("}}\n");
+    printf("}");
+    for (size_t at = 0; at < sizeof r.states / sizeof *r.states && r.states[at].count; at++)
+        printf("%s\"%s\": %llu", at ? ", " : ", \"sqlstates\": {", r.states[at].code,
+               (unsigned long long)r.states[at].count);
+    printf("%s}\n", r.states[0].count ? "}" : "");
     free(r.all);
-    return r.wrong || r.hung || !r.verified;
+    if (r.each && !has_seen_enough(&r)) fprintf(stderr, "TOO FEW of some operation\n");
+    return r.wrong || r.hung || !r.verified || (r.each && !has_seen_enough(&r));
 }

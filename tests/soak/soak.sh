@@ -3,6 +3,8 @@
 # session mode; two workers. Prints `ok` and `not ok`; the last line is `N passed, N failed`.
 #
 #   SOAK_SECONDS=600   for each mode       SOAK_MODES="transaction session"   SOAK_CLIENTS=200
+#   SOAK_EACH=1000     until each kind of operation was seen so often, within SOAK_SECONDS
+#   SOAK_ONLY_MODES=1  nothing but this
 # shellcheck disable=SC2317 # a function is called by name
 set -uo pipefail
 # shellcheck source=tests/support/env.sh
@@ -48,7 +50,7 @@ for mode in ${SOAK_MODES:-transaction session}; do
     start_behind "$mode" "$servers" 2
     "$build/soak/crosstalk" -p "$port" -c "$clients" -t 5 >/dev/null 2>&1 # warm
     before=$(memory_kib)
-    judge "$mode: every answer is its client's own" "$build/soak/crosstalk" -p "$port" -c "$clients" -t "${SOAK_SECONDS:-600}"
+    judge "$mode: every answer is its client's own" "$build/soak/crosstalk" -p "$port" -c "$clients" -t "${SOAK_SECONDS:-600}" -k "${SOAK_EACH:-0}"
     judge "$mode: no server is left busy" servers_are_idle
     after=$(memory_kib)
     echo "# resident memory: $before KiB before, $after KiB after"
@@ -66,6 +68,7 @@ long=$root/build/san/integration
 if [ -x "$long/test_sessions" ] && [ -x "$long/test_multiplexing" ]; then
     judge 'ten thousand cancels, also of queued queries' env SLUICE_BUILD="$root/build/san" CANCELS=10000 "$long/test_sessions"
     judge 'floods, ten times as large' env SLUICE_BUILD="$root/build/san" FLOODS=10 "$long/test_multiplexing"
+    judge 'a million names; a thousand clients at once' env SLUICE_BUILD="$root/build/san" FLOODS=10 CROWD=1000 "$long/test_pooling"
 else
     echo '# SKIP the long forms of tests: make SAN=1 integration-tests builds them'
 fi
