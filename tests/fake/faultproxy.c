@@ -154,6 +154,7 @@ static bool way_read(struct way *w)
         w->ended = true;
         return true;
     }
+    if (w->closed) return true; /* who was told of the end gets nothing more */
     w->len = (size_t)n;
     w->off = 0;
     w->due_ms = w->rules->delay_ms > 0 ? now_ms() + w->rules->delay_ms : 0;
@@ -218,6 +219,7 @@ static void obey_signals(struct faults *f)
             shutdown(p->up.to, SHUT_WR);
             shutdown(p->down.to, SHUT_WR);
             p->up.closed = p->down.closed = true;
+            p->up.len = p->down.len = 0;
         }
     }
     wants_reset = wants_fin = 0;
