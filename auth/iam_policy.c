@@ -210,14 +210,29 @@ static struct slice bare_parameter(struct slice name)
 
 static void add_keys(struct writing *w) { add_named(w, "kms", "key/", slice_str("*"), ""); }
 
+static void add_parameter(struct writing *w, struct slice given)
+{
+    struct slice name = bare_parameter(given);
+    if (name.len) add_named(w, "ssm", name.at[0] == '/' ? "parameter" : "parameter/", name, "");
+}
+
+static void write_config(struct writing *w)
+{
+    struct slice parameter = w->facts->config_parameter, object = w->facts->config_object;
+    if (parameter.len) add_parameter(w, parameter);
+    end_statement(w, "ReadConfiguration", "ssm:GetParameter", NULL);
+    if (parameter.len) add_keys(w);
+    end_statement(w, "DecryptConfiguration", "kms:Decrypt", "ssm");
+    if (object.len)
+        add_resource(w, "arn:%s:s3:::%.*s", aws_partition_of(w->facts->region)->id,
+                     SLICE_ARG(object));
+    end_statement(w, "ReadConfigurationObject", "s3:GetObject", NULL);
+}
+
 static void write_secrets(struct writing *w)
 {
     const struct iam_policy_facts *f = w->facts;
-    for (size_t i = 0; i < f->parameter_count; i++) {
-        struct slice name = bare_parameter(f->parameters[i]);
-        if (name.len == 0) continue;
-        add_named(w, "ssm", name.at[0] == '/' ? "parameter" : "parameter/", name, "");
-    }
+    for (size_t i = 0; i < f->parameter_count; i++) add_parameter(w, f->parameters[i]);
     end_statement(w, "ReadParameters", "ssm:GetParameter", NULL);
     if (f->parameter_count) add_keys(w);
     end_statement(w, "DecryptParameters", "kms:Decrypt", "ssm");
@@ -246,6 +261,7 @@ bool iam_policy_write(const struct iam_policy_facts *facts, struct slice identit
     struct writing w = { .facts = facts, .identity = identity, .out = out };
     uint32_t start = out->len;
     buf_add_str(out, "{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [");
+    if (identity.len == 0) write_config(&w);
     write_roles(&w);
     write_logins(&w);
     write_endpoints(&w);

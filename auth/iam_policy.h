@@ -29,6 +29,9 @@ struct iam_policy_facts {
     struct slice top_role_arn; /* aws.assume_role_arn: everything is done as it; may be empty */
     const struct slice *parameters, *secrets; /* names or ARNs */
     size_t parameter_count, secret_count;
+    /* Where the configuration itself is read from, as the identity that Sluice runs as: a
+     * parameter, or "bucket/key" of S3; empty: from neither. */
+    struct slice config_parameter, config_object;
     struct slice table; /* DynamoDB; empty: none */
     bool for_doctor;    /* optional: `sluice doctor` may see who else a cluster lets in */
     bool table_write;   /* `sluice route publish` and its like run as this identity */

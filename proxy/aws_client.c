@@ -1,12 +1,60 @@
 #include "proxy/aws_client.h"
 
+#include "auth/aws_profile.h"
 #include "proxy/aws_feed.h"
 #include "proxy/io/offload.h"
+#include "proxy/ops/file.h"
 #include "proxy/random.h"
 
 _Static_assert((int)AWS_REQUEST_MAX_HEADERS <= (int)HTTP_MAX_HEADERS, "every header has a place");
 
-struct http *aws_client_open(uv_loop_t *uv) { return http_open(uv, getenv("AWS_CA_BUNDLE")); }
+extern char **environ;
+
+/* Reads a file of the shared configuration; one that is not there is empty. */
+static void read_shared(void path_of(const struct aws_env *, struct buf *),
+                        const struct aws_env *env, struct buf *text)
+{
+    struct buf path = { 0 };
+    struct err err;
+    path_of(env, &path);
+    buf_add_u8(&path, 0);
+    if (!path.failed && path.at[0] && !file_read(path.at, AWS_PROFILE_FILE_MAX_BYTES, text, &err))
+        buf_wipe(text);
+    buf_fini(&path);
+}
+
+/* As in botocore: the variable, else `ca_bundle` of the profile that the environment selects. (One
+ * client serves all of a configuration's profiles, so `aws.profile` has no say here.) */
+static void add_ca_bundle(struct buf *path)
+{
+    const struct aws_env env = { (const char *const *)environ };
+    struct slice given = aws_env_get(&env, "AWS_CA_BUNDLE");
+    struct buf config = { 0 }, credentials = { 0 };
+    struct aws_profiles *profiles = NULL;
+    struct err err;
+    bool named;
+    if (given.len == 0) {
+        read_shared(aws_profile_config_path, &env, &config);
+        read_shared(aws_profile_credentials_path, &env, &credentials);
+        profiles = aws_profiles_read(buf_slice(&config), buf_slice(&credentials), &err);
+        if (profiles)
+            given = aws_profiles_get(profiles, AWS_PROFILE, aws_profile_selected(&env, &named),
+                                     "ca_bundle");
+    }
+    if (given.len && aws_env_add_path(&env, given, path)) buf_add_u8(path, 0);
+    aws_profiles_free(profiles);
+    buf_wipe(&config);
+    buf_wipe(&credentials);
+}
+
+struct http *aws_client_open(uv_loop_t *uv)
+{
+    struct buf path = { 0 };
+    add_ca_bundle(&path);
+    struct http *http = http_open(uv, path.failed ? NULL : path.at);
+    buf_fini(&path);
+    return http;
+}
 
 /* ---- calls ---------------------------------------------------------------------------------- */
 

@@ -17,7 +17,8 @@ struct aws_search;
 
 typedef void aws_call_done(void *owner, const struct aws_response *response);
 
-/* An HTTP client that trusts what AWS_CA_BUNDLE names. */
+/* An HTTP client that trusts what AWS_CA_BUNDLE names, or `ca_bundle` of the selected profile;
+ * reads files, so only at a start. */
 struct http *aws_client_open(uv_loop_t *uv);
 
 /* A call under way; embedded in its owner. */

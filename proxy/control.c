@@ -327,8 +327,7 @@ static bool start_aws(struct control *c)
     c->secrets = c->http ? aws_secrets_open(&c->loop, c->http) : NULL;
     if (!c->secrets || !open_source(c)) return false;
     c->shared->creds = creds_open(&c->loop, c->http, c->log, c->shared->seed, &c->shared->metrics);
-    c->shared->iam_door =
-        iam_door_open(&c->loop, c->http, c->log, c->shared->seed, &c->shared->fleet);
+    c->shared->iam_door = iam_door_open(&c->loop, c->http, c->log, c->shared);
     if (c->shared->iam_door) iam_door_prepare(c->shared->iam_door, c->realm);
     c->keeper = route_keeper_open(&c->loop, c->http, c->log, c->shared->audit, c);
     c->shared->fleet = fleet_open(&c->loop, c->log, c->shared, c);

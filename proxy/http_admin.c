@@ -34,7 +34,8 @@ static bool is_unreachable(const struct overview_answer *a, const char *cluster)
         const struct pool_facts *p = &a->pools[i];
         if (!slice_is(p->cluster, cluster)) continue;
         if (p->n[POOL_SERVERS_IDLE] + p->n[POOL_SERVERS_ACTIVE] > 0) return false;
-        tried |= p->n[POOL_FAILURES] > 0;
+        tried |= p->n[POOL_WHY] == POOL_WHY_UNREACHABLE || p->n[POOL_WHY] == POOL_WHY_REJECTED ||
+                 p->n[POOL_WHY] == POOL_WHY_CREDENTIALS;
     }
     return tried;
 }

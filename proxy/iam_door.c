@@ -5,6 +5,7 @@
 #include "proxy/aws_feed.h"
 #include "proxy/iam_once.h"
 #include "proxy/iam_question.h"
+#include "proxy/shared.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ enum {
 
 struct iam_door {
     struct iam_world world;
+    struct metrics *metrics; /* control's */
     struct mailbox mailbox;
     struct wheel wheel;
     struct map tokens; /* by hash */
@@ -266,12 +268,17 @@ static void on_claimed(struct iam_claiming *c, enum iam_claim claim)
     struct token *t = list_item(c, struct token, claiming);
     t->claims = false;
     switch (claim) {
-    case IAM_CLAIM_FIRST: judged(t, IAM_ACCEPTED); break;
+    case IAM_CLAIM_FIRST:
+        metrics_add(t->door->metrics, METRIC_iam_tokens_claimed, 1);
+        judged(t, IAM_ACCEPTED);
+        break;
     case IAM_CLAIM_USED:
+        metrics_add(t->door->metrics, METRIC_iam_tokens_used, 1);
         say_used(&t->refusal, t->realm);
         judged(t, IAM_REFUSED);
         break;
     case IAM_CLAIM_UNSURE:
+        metrics_add(t->door->metrics, METRIC_iam_tokens_unsure, 1);
         iam_refuse_unavailable(&t->refusal, "it cannot be told whether the token was used before");
         judged(t, IAM_UNAVAILABLE);
         break;
@@ -380,6 +387,7 @@ static void deliver_ask(struct mail *mail, void *owner)
         return;
     }
     if (a->realm->config->iam.single_use && iam_once_knows(&d->once, a->hash)) {
+        metrics_add(d->metrics, METRIC_iam_tokens_used, 1);
         refuse_used(a);
         return;
     }
@@ -396,8 +404,9 @@ static void deliver_ask(struct mail *mail, void *owner)
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct log *log,
-                               struct map_seed seed, struct fleet *const *fleet)
+                               struct shared *shared)
 {
+    const struct map_seed seed = shared->seed;
     struct iam_door *d = calloc(1, sizeof *d);
     if (!d) return NULL;
     d->world = (struct iam_world){ uv, http, jwks_open(uv, http, log, seed), &d->wheel };
@@ -411,7 +420,8 @@ struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct log *log
     rate_init(&d->per_key, seed);
     rate_init(&d->per_address, seed);
     wheel_init(&d->wheel, uv);
-    iam_once_init(&d->once, &d->wheel, seed, fleet);
+    iam_once_init(&d->once, &d->wheel, seed, &shared->fleet);
+    d->metrics = &shared->metrics;
     return d;
 }
 

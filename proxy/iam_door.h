@@ -24,19 +24,20 @@
 #include "proxy/io/mailbox.h"
 #include "proxy/realm.h"
 
-struct fleet;
 struct http;
 struct iam_ask;
 struct iam_door;
 struct log;
+struct shared;
 
 enum { IAM_QUESTIONS_MAX = 1024 };
 
-/* Control thread. `http` is the caller's and must outlive it; `fleet`
+/* Control thread. `http` and `shared` are the caller's and must outlive it; shared->fleet
  * may be set later. close: those who still ask hear that
  * it is unavailable; free: after the end of the loop. */
 struct iam_door *iam_door_open(uv_loop_t *uv, struct http *http, struct log *log,
-                               struct map_seed seed, struct fleet *const *fleet);
+                               struct shared *shared);
+
 /* A configuration that is going to be used: keys that it needs are fetched. */
 void iam_door_prepare(struct iam_door *d, const struct realm *realm);
 void iam_door_close(struct iam_door *d); /* NULL is fine, here and below */

@@ -172,6 +172,7 @@ static void note_failure(struct pool *p, uint32_t attempt, const struct err *err
     const bool counts = attempt == p->failures;
     p->failures += counts;
     p->last_failure = *err;
+    p->failed_ms = env_now_ms(p->env);
     metrics_add(&p->env->metrics, METRIC_servers_failed, 1);
     log_event(p->env->log, EVENT_server_failed, LOG_TEXT("pool", p->key),
               LOG_U64("failures", p->failures), LOG_TEXT("sqlstate", err_sqlstate(err->code)),

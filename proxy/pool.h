@@ -97,6 +97,7 @@ struct pool {
     bool paused, closing;
     uint32_t failures; /* dials in a row that came to nothing */
     struct err last_failure;
+    uint64_t failed_ms;      /* and when that was */
     struct pool_stats stats; /* see tally.h */
 };
 

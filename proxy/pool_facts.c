@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { FAILURE_COUNTS_MS = 15 * 1000 };
+
 const char *pool_why_words(enum pool_why why)
 {
     static const char *const words[] = {
@@ -20,9 +22,18 @@ static bool is_spent(const struct budget *b, unsigned limit)
     return atomic_load(&b->taken) >= budget_cap(b, limit);
 }
 
+/* Nobody dials for nobody: what failed a while ago may be well by now. Else a proxy that is not
+ * ready, to which a load balancer sends nobody, would never be ready again. */
+static bool is_failing(const struct pool *p)
+{
+    bool lately = env_now_ms(p->env) - p->failed_ms < FAILURE_COUNTS_MS;
+    return p->failures && p->count[POOL_IDLE] + p->count[POOL_BUSY] == 0 &&
+           (lately || !list_is_empty(&p->line));
+}
+
 enum pool_why pool_why(const struct pool *p)
 {
-    bool fails = p->failures && p->count[POOL_IDLE] + p->count[POOL_BUSY] == 0;
+    bool fails = is_failing(p);
     if (p->paused) return POOL_WHY_PAUSED;
     if (fails && (p->last_failure.code == ERR_NO_CREDENTIALS ||
                   p->last_failure.code == ERR_CREDENTIALS_DENIED))

@@ -178,6 +178,9 @@ int command_iam_policy(int argc, char **argv)
     problems_fini(&problems);
     if (!config) return STATUS_NOT_FINE;
     c.facts.for_doctor = options.doctor != NULL;
+    struct slice from = slice_str(options.config);
+    if (slice_starts(from, "ssm:")) c.facts.config_parameter = slice_after(from, 4);
+    if (slice_starts(from, "s3://")) c.facts.config_object = slice_after(from, 5);
     int status = collect(&c, config) ? print_all(&c) : STATUS_NOT_FINE;
     free_collected(&c);
     config_unref(config);

@@ -336,6 +336,9 @@ boto3.client("redshift", region_name="us-east-1").create_cluster(
 PY
 wants 'through https_proxy, redshift.us-east-1.amazonaws.com' '"status":"PASS","what":"clusters.found as loader","said":"IAM:loader"' \
     "$(through "$binary" credentials test --json --config "$home/sluice.json" || true)"
+printf '[default]\nca_bundle = %s\n' "$bundle" >"$home/trusting"
+wants 'the profile may name that bundle instead' '"status":"PASS","what":"clusters.found as loader","said":"IAM:loader"' \
+    "$(through env -u AWS_CA_BUNDLE AWS_CONFIG_FILE="$home/trusting" "$binary" credentials test --json --config "$home/sluice.json" || true)"
 wants 'without AWS_CA_BUNDLE its certificate is not believed' 'TLS' \
     "$(through env -u AWS_CA_BUNDLE "$binary" credentials test --json --config "$home/sluice.json" | grep '"chosen"' || true)"
 wants 'no_proxy is heard' 'resolve' \

@@ -148,12 +148,35 @@ static void secrets_and_the_table(void **state)
     assert_null(policy_of(&nothing, ""));
 }
 
+/* `--config ssm:...` and s3://...: for who reads it, not for the role that does the rest. */
+static void where_the_configuration_is(void **state)
+{
+    (void)state;
+    struct iam_policy_facts facts = { .region = slice_str("us-east-1"),
+                                      .account = slice_str("123456789012"),
+                                      .top_role_arn = slice_str("arn:aws:iam::1:role/top"),
+                                      .config_parameter = slice_str("/sluice/config:7") };
+    char *policy = policy_of(&facts, "");
+    expect(policy, "\"ReadConfiguration\"");
+    expect(policy, "\"arn:aws:ssm:us-east-1:123456789012:parameter/sluice/config\"");
+    expect(policy, "kms:Decrypt");
+    free(policy);
+    assert_null(policy_of(&facts, "arn:aws:iam::1:role/top"));
+    facts.config_parameter = (struct slice){ 0 };
+    facts.config_object = slice_str("bucket/sluice.json");
+    policy = policy_of(&facts, "");
+    expect(policy, "s3:GetObject");
+    expect(policy, "\"arn:aws:s3:::bucket/sluice.json\"");
+    free(policy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cluster_needs_its_users_and_databases),
         cmocka_unit_test(roles_get_documents_of_their_own),
         cmocka_unit_test(secrets_and_the_table),
+        cmocka_unit_test(where_the_configuration_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
