@@ -1,5 +1,7 @@
 #include "proxy/attribution.h"
 
+#include "proxy/realm.h"
+
 #include <stdio.h>
 
 static bool is_plain(char c)
@@ -40,4 +42,11 @@ void attribution_expand(const struct client *c, struct slice text, struct buf *o
         add(out, from, value, as_it_is);
         text = slice_after(text, taken);
     }
+}
+
+bool attribution_default(const struct client *c, struct buf *out)
+{
+    if (!c->identity || !c->realm->config->iam.attribution) return false;
+    attribution_expand(c, slice_str("{identity} {conn}"), out);
+    return !out->failed;
 }

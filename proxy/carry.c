@@ -4,6 +4,7 @@
 #include "protocol/frontend.h"
 #include "protocol/sql_lex.h"
 #include "protocol/startup.h"
+#include "proxy/attribution.h"
 #include "proxy/guide.h"
 #include "proxy/judge.h"
 #include "proxy/local.h"
@@ -100,18 +101,28 @@ static struct settings *settings_of(const struct server *server)
     return server->settings ? server->settings : settings_none(server->env->worker->settings);
 }
 
-static bool send_settings(struct server *server, struct settings *to, struct upstream *out)
+static bool send_sql(struct server *server, struct buf *sql, uint32_t tag, struct upstream *out)
 {
-    struct buf sql = { 0 }, message = { 0 };
-    settings_diff_sql(settings_of(server), to, &sql);
-    frontend_query(&message, buf_slice(&sql));
-    bool ok = !sql.failed && !message.failed &&
-              txn_sent(&server->txn, FRONTEND_QUERY, TXN_SWALLOW | TXN_SWALLOW_ERROR, CARRY_TAG, 0);
+    struct buf message = { 0 };
+    frontend_query(&message, buf_slice(sql));
+    bool ok = !sql->failed && !message.failed &&
+              txn_sent(&server->txn, FRONTEND_QUERY, TXN_SWALLOW | TXN_SWALLOW_ERROR, tag, 0);
     if (ok) upstream_say(out, buf_slice(&message));
     server->shelf.unnamed_serial = 0; /* a Query makes an end of it */
-    if (ok && message.len > OUTBOX_SCRATCH_BYTES) upstream_flush(out);
-    buf_fini(&sql);
+    /* What follows a group leaves by itself: it may have to be sent again (heal.h), and this not.
+     */
+    if (ok && (message.len > OUTBOX_SCRATCH_BYTES || tag == CARRY_GROUP_TAG)) upstream_flush(out);
     buf_fini(&message);
+    return ok;
+}
+
+static bool send_settings(struct server *server, struct settings *to, uint32_t tag,
+                          struct upstream *out)
+{
+    struct buf sql = { 0 };
+    settings_diff_sql(settings_of(server), to, &sql);
+    bool ok = send_sql(server, &sql, tag, out);
+    buf_fini(&sql);
     return ok;
 }
 
@@ -135,22 +146,121 @@ bool carry_group(struct session *s, struct slice group, struct err *err)
     if (!s->settings) return true;
     settings_unref(s->routed);
     s->routed = NULL;
+    s->attributed = false;
     if (own) return true;
     s->routed =
         settings_with_text(s->settings, slice_str("query_group"), group, backslash_escapes(s), err);
     return s->routed != NULL;
 }
 
+/* ---- whose it is ---------------------------------------------------------------------------- */
+
+static const struct slice GROUP = { "query_group", 11 };
+
+/* Without a rule's or the client's own, the group says who it is; PostgreSQL knows no groups. Not
+ * before the welcome: who has only logged in has asked for nothing yet. */
+static void attribute(struct session *s)
+{
+    struct buf text = { 0 };
+    struct err err;
+    if (s->routed && !s->attributed) return;
+    settings_unref(s->routed);
+    s->routed = NULL;
+    s->attributed = false;
+    if (!s->server->is_redshift || s->greeting || settings_get(s->settings, GROUP).at) return;
+    if (attribution_default(&s->client, &text))
+        s->routed = settings_with_text(s->settings, GROUP, buf_slice(&text), true, &err);
+    s->attributed = s->routed != NULL;
+    buf_fini(&text);
+}
+
+/* Redshift takes any query_group: when nothing else differs, the request follows at once. */
+static bool is_only_group(const struct session *s)
+{
+    struct err err;
+    struct settings *of_server, *of_session;
+    if (!s->server->is_redshift || s->greeting) return false;
+    of_server = settings_without(settings_of(s->server), GROUP, &err);
+    of_session = settings_without(wanted(s), GROUP, &err);
+    bool same = of_server && of_server == of_session;
+    settings_unref(of_server);
+    settings_unref(of_session);
+    return same;
+}
+
+/* Session mode: the server belongs to the client, and may have belonged to another one before. */
+static void say_group(struct session *s, struct upstream *out)
+{
+    struct server *server = s->server;
+    struct settings *none = settings_none(table_of(s)), *group;
+    struct params own = { .pairs = s->pairs };
+    struct buf text = { 0 }, sql = { 0 };
+    struct err err;
+    if (s->group_said || s->greeting) return;
+    s->group_said = true;
+    bool is_own = params_get(&own, "query_group").at != NULL;
+    if (!is_own && s->query_group)
+        buf_add_str(&text, s->query_group);
+    else if (!is_own && server->is_redshift)
+        attribution_default(&s->client, &text);
+    group = text.len ? settings_with_text(none, GROUP, buf_slice(&text), backslash_escapes(s), &err)
+                     : NULL;
+    if (group)
+        settings_diff_sql(none, group, &sql);
+    else if (server->has_group)
+        buf_add_str(&sql, "RESET query_group");
+    server->has_group = group != NULL;
+    if (sql.len && !send_sql(server, &sql, CARRY_GROUP_TAG, out)) {
+        err_set(&err, ERR_OUT_OF_MEMORY, "");
+        client_refuse(&s->client, &err);
+    }
+    settings_unref(group);
+    buf_fini(&text);
+    buf_fini(&sql);
+}
+
+void carry_group_said(struct session *s)
+{
+    /* What came meanwhile may have had to wait until nothing else was under way. */
+    if (s->client.held.len) s->resume = true;
+}
+
+/* Cancelled, most likely; or a PostgreSQL that a rule gives groups. Then nobody can say what the
+ * group is, so that nobody else may have this server as it is. */
+void carry_group_error(struct session *s, struct slice body)
+{
+    log_event(s->client.env->log, EVENT_session_setting_refused, LOG_U64("conn", s->client.id),
+              LOG_STR("why", backend_field(body, 'M')), LOG_END);
+    if (s->settings) s->server->stained = true;
+}
+
 void carry_attach(struct session *s, struct upstream *out)
 {
-    if (!s->settings) return;
+    if (!s->settings) {
+        say_group(s, out);
+        return;
+    }
+    if (s->server->has_group) { /* its pool was one of session mode until now */
+        struct buf sql = { 0 };
+        buf_add_str(&sql, "RESET query_group");
+        s->server->stained |= !send_sql(s->server, &sql, CARRY_GROUP_TAG, out);
+        s->server->has_group = false;
+        buf_fini(&sql);
+    }
+    attribute(s);
     replace(&s->server_next, settings_ref(settings_of(s->server)));
     if (wanted(s) == settings_of(s->server) || s->changing) return;
+    bool is_group = is_only_group(s);
     metrics_add(&s->client.env->metrics, METRIC_settings_replayed, 1);
-    if (!send_settings(s->server, wanted(s), out)) {
+    if (!send_settings(s->server, wanted(s), is_group ? CARRY_GROUP_TAG : CARRY_TAG, out)) {
         struct err err;
         err_set(&err, ERR_OUT_OF_MEMORY, "");
         client_refuse(&s->client, &err);
+        return;
+    }
+    if (is_group) {
+        replace(&s->server->settings, settings_ref(wanted(s)));
+        replace(&s->server_next, settings_ref(wanted(s)));
         return;
     }
     s->settling = true;
@@ -243,7 +353,10 @@ void carry_settled(struct session *s)
     upstream_begin(out, &server->stream);
     carry_attach(s, out);
     upstream_flush(out);
-    if (!s->settling) s->resume = true;
+    if (s->settling) return;
+    /* Nothing was left to be sent. */
+    replace(&s->tentative, settings_ref(s->settings));
+    s->resume = true;
 }
 
 bool carry_reset(struct server *server)
@@ -252,7 +365,7 @@ bool carry_reset(struct server *server)
     if (!server->settings || server->settings == none) return false;
     struct upstream *out = &server->env->worker->to_server;
     upstream_begin(out, &server->stream);
-    bool sent = send_settings(server, none, out);
+    bool sent = send_settings(server, none, CARRY_TAG, out);
     upstream_flush(out);
     replace(&server->settings, NULL);
     return sent;

@@ -19,7 +19,8 @@
 #include "proxy/outbox.h"
 #include "proxy/request.h"
 
-enum { CARRY_TAG = 1 }; /* the ledger's tag of our own SET statements (kind TXN_QUERY) */
+/* The ledger's tags of our own SET statements (kind TXN_QUERY): whose end is waited for, or not. */
+enum { CARRY_TAG = 1, CARRY_GROUP_TAG = 4 };
 
 /* The settings of a new pooled session, from its startup packet's pairs. */
 bool carry_begin(struct session *s, struct slice pairs, struct err *err);
@@ -68,6 +69,10 @@ void carry_unreadable(struct session *s);
 /* Our own SET statements: an error, and their end. */
 void carry_settle_error(struct session *s, struct slice body);
 void carry_settled(struct session *s);
+
+/* The same of a query_group that nobody waited for. */
+void carry_group_error(struct session *s, struct slice body);
+void carry_group_said(struct session *s);
 
 /* A server that serves nobody is set back; false when there is nothing to do. */
 bool carry_reset(struct server *server);

@@ -49,7 +49,7 @@ static void clean(struct server *server)
 
 void orphan_cleaned(struct server *server)
 {
-    server->stained = server->dirty = server->cleaning = false;
+    server->stained = server->dirty = server->cleaning = server->has_group = false;
     stmt_shelf_clear(&server->shelf, &server->env->worker->stmts);
     settings_unref(server->settings);
     server->settings = NULL;

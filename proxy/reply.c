@@ -101,6 +101,8 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         if (s && !a.swallow) tally_ready(s, server->txn.status);
         if (s && a.tag == CARRY_TAG)
             carry_settled(s);
+        else if (s && a.tag == CARRY_GROUP_TAG)
+            carry_group_said(s);
         else if (s && a.tag == DEFERRED_TAG)
             deferred_answered(s);
         else if (s)
@@ -124,6 +126,8 @@ static bool take_first(struct session *s, struct server *server, const struct pi
             stmt_shelf_doubt(&server->shelf); /* lost, perhaps: the next time it is parsed again */
         if (s && a.kind == TXN_QUERY && a.tag == CARRY_TAG && !a.async)
             carry_settle_error(s, piece_body(p));
+        else if (s && a.kind == TXN_QUERY && a.tag == CARRY_GROUP_TAG && !a.async)
+            carry_group_error(s, piece_body(p));
         else if (s && a.kind == TXN_QUERY && a.tag == DEFERRED_TAG && !a.async)
             deferred_error(s, p);
         else if (s)

@@ -108,6 +108,7 @@ struct server {
     bool dirty;           /* its settings are not known */
     bool retiring;        /* to be closed as soon as it is free */
     bool cleaning, cleaning_failed; /* an orphan that is told to clean up */
+    bool has_group;                 /* a query_group that is in no `settings`: session mode */
     bool is_redshift;               /* by what it says of itself */
     bool is_unreadable;             /* its client_encoding is none that we can read text in */
     bool leaning;                   /* the batch leans on statements it should have: heal.h */

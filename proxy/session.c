@@ -371,6 +371,7 @@ static void enter_pool(struct session *s, const struct pool_setup *setup,
         wishes->pairs = (struct buf){ 0 };
     } else {
         gather_statements(s);
+        startup_pairs_remove(&wishes->pairs, slice_str("client_protocol_version")); /* no setting */
         if (!carry_begin(s, buf_slice(&wishes->pairs), &err)) {
             client_refuse(c, &err);
             return;

@@ -68,6 +68,8 @@ struct session {
     bool settling : 1, settle_failed : 1;   /* carry: our own SET statements are under way */
     bool settle_hopeless : 1;               /* carry: nothing is left to try without */
     bool preparing : 1, prepare_failed : 1; /* carry: a PREPARE of a restricted role is under way */
+    bool attributed : 1;   /* `routed` is no rule's, but names who it is: see attribution.h */
+    bool group_said : 1;   /* session mode: its server has been told the query_group */
     bool greeting : 1;     /* its first server has come, the welcome has not been said */
     bool resume : 1;       /* something that was waited for has happened */
     bool waits : 1;        /* what is held waits for something, not for more bytes */

@@ -180,6 +180,7 @@ start warehouse-again unprivileged "$pg_bin/postgres" -D "$kit_dir/warehouse"
 aws "redshift.resume_cluster(ClusterIdentifier='c1')"
 wait "$waits" || true
 over warehouse-paused unreachable
+for ((i = 0; i < 60; i++)); do [ "$(ask report 'select 1')" != 1 ] || break; sleep 1; done
 equals 'and statements go through again' 1 "$(ask report 'select 1')"
 
 ! grep -E 'Sanitizer|runtime error' "$log" || not_ok 'no sanitizer report' ''

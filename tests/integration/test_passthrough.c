@@ -6,6 +6,7 @@
 #include "unit/unit.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 struct world {
@@ -21,6 +22,11 @@ static const char routes[] =
     "{ \"version\": 1, \"rules\": ["
     "{ \"id\": \"lake\", \"when\": { \"user\": [\"idp_free\", \"idp_bound\"] }, \"to\": \"lake\", "
     "\"query_group\": \"lake {identity} {user} {conn}\" },"
+    "{ \"id\": \"bare\", \"when\": { \"user\": \"idp_bare\" }, \"to\": \"lake\" },"
+    "{ \"id\": \"stay\", \"when\": { \"user\": \"idp_stay\" }, \"to\": \"lake\", \"pool\": { "
+    "\"mode\": \"session\" } },"
+    "{ \"id\": \"named\", \"when\": { \"user\": \"idp_named\" }, \"to\": \"lake\", "
+    "\"query_group\": \"named {user}\", \"pool\": { \"mode\": \"session\" } },"
     "{ \"id\": \"own\", \"when\": { \"database\": \"elsewhere\", \"user\": [\"ana\", \"local\"] }, "
     "\"to\": \"own\" },"
     "{ \"id\": \"all\", \"to\": \"warehouse\" } ] }";
@@ -50,6 +56,9 @@ static const char config[] =
     "    \"boss\": { \"auth\": [\"passthrough\"], \"role\": \"all\", \"db_user\": \"ana\",\n"
     "      \"console\": \"router\" },\n"
     "    \"idp_free\": { \"auth\": [\"idp\"], \"role\": \"all\" },\n"
+    "    \"idp_bare\": { \"auth\": [\"idp\"], \"role\": \"all\" },\n"
+    "    \"idp_stay\": { \"auth\": [\"idp\"], \"role\": \"all\" },\n"
+    "    \"idp_named\": { \"auth\": [\"idp\"], \"role\": \"all\" },\n"
     "    \"idp_bound\": { \"auth\": [\"idp\"], \"role\": \"reader\",\n"
     "      \"idp_users\": [\"AWSIDC:*@example.com\"] } },\n"
     "  \"roles\": { \"all\": { \"grants\": [ { \"verbs\": [\"ALL\"], \"on\": [\"*\"] } ] },\n"
@@ -369,6 +378,128 @@ static void the_query_group_says_who_it_is(void **state)
     raw_close(r);
 }
 
+/* The one cell of the answer. */
+static const char *shown(struct raw *r, const char *sql)
+{
+    static char text[400];
+    text[0] = '\0';
+    raw_query(r, sql);
+    for (int type; (type = raw_next(r)) > 0 && type != 'Z';) {
+        if (type == 'E') snprintf(text, sizeof text, "error: %s", raw_field(r, 'M'));
+        if (type != 'D' || r->len <= 6 || r->len - 6 >= sizeof text) continue;
+        memcpy(text, r->body + 6, r->len - 6);
+        text[r->len - 6] = '\0';
+    }
+    return text;
+}
+
+static struct raw *bearer(struct world *w, const char *user)
+{
+    struct raw *r;
+    assert_string_equal(token_login(w, &r, user, "token-of-ana", true), "R K ZI");
+    return r;
+}
+
+static int conn_in(const char *group)
+{
+    static const char who[] = "AWSIDC:ana@example.com ";
+    if (strncmp(group, who, sizeof who - 1) != 0) fail_msg("\"%s\"", group);
+    int conn = atoi(group + sizeof who - 1);
+    assert_true(conn > 0);
+    return conn;
+}
+
+/* Nobody has asked for it: two clients of one pool, each with its own mark, whatever server. */
+static void without_a_rule_it_says_so_too(void **state)
+{
+    struct world *w = *state;
+    struct raw *one = bearer(w, "idp_bare"), *two = bearer(w, "idp_bare");
+    int first = conn_in(shown(one, "show query_group"));
+    int second = conn_in(shown(two, "show query_group"));
+    assert_int_not_equal(first, second);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(conn_in(shown(one, "show query_group")), first);
+        assert_int_equal(conn_in(shown(two, "show query_group")), second);
+    }
+    /* Its own word is the last; other settings do not disturb it. */
+    shown(one, "set query_group to 'mine'");
+    assert_string_equal(shown(one, "show query_group"), "mine");
+    assert_int_equal(conn_in(shown(two, "show query_group")), second);
+    assert_string_equal(shown(one, "show query_group"), "mine");
+    shown(one, "reset query_group");
+    assert_int_equal(conn_in(shown(one, "show query_group")), first);
+    shown(two, "set datestyle to 'German'");
+    assert_int_equal(conn_in(shown(one, "show query_group")), first);
+    assert_string_equal(shown(two, "select '2026-12-01'::date"), "01.12.2026");
+    assert_int_equal(conn_in(shown(two, "show query_group")), second);
+    raw_close(one);
+    raw_close(two);
+}
+
+static void in_session_mode_likewise(void **state)
+{
+    struct world *w = *state;
+    struct raw *r = bearer(w, "idp_stay");
+    int conn = conn_in(shown(r, "show query_group"));
+    shown(r, "set query_group to 'mine'");
+    assert_string_equal(shown(r, "show query_group"), "mine");
+    raw_close(r);
+    for (int i = 0; i < 5; i++) { /* whoever's server it was before */
+        r = bearer(w, "idp_stay");
+        assert_int_not_equal(conn_in(shown(r, "show query_group")), conn);
+        assert_int_equal(conn_in(shown(r, "show query_group")),
+                         conn_in(shown(r, "show query_group")));
+        raw_close(r);
+    }
+    /* A rule's group reaches it as well. */
+    r = bearer(w, "idp_named");
+    assert_string_equal(shown(r, "show query_group"), "named idp_named");
+    shown(r, "set query_group to 'mine'");
+    assert_string_equal(shown(r, "show query_group"), "mine");
+    raw_close(r);
+}
+
+/* It knows no groups, and is not asked to. */
+static void postgresql_hears_nothing_of_it(void **state)
+{
+    struct world *w = *state;
+    int refused = before_log_count(w->kit, &w->proxy, "session.setting_refused");
+    PGconn *c = connect_to(w->proxy.port, "ana", "password=pearl sslmode=require");
+    assert_string_equal(
+        before_says(c, "select coalesce(current_setting('query_group', true), '-')"), "-");
+    PQfinish(c);
+    assert_int_equal(before_log_count(w->kit, &w->proxy, "session.setting_refused"), refused);
+}
+
+static void it_can_be_switched_off(void **state)
+{
+    struct world *w = *state;
+    char *text = kit_read(w->proxy.config), *with;
+    char *at = strstr(text, "\"idp_user\"");
+    int reloads = before_log_count(w->kit, &w->proxy, "config.reloaded");
+    assert_non_null(at);
+    assert_true(asprintf(&with, "%.*s\"iam\": { \"attribution\": false }, %s", (int)(at - text),
+                         text, at) > 0);
+    FILE *f = fopen(w->proxy.config, "w");
+    fputs(with, f);
+    fclose(f);
+    kill(w->proxy.pid, SIGHUP);
+    assert_true(before_log_counts(w->kit, &w->proxy, "config.reloaded", reloads + 1));
+    struct raw *r = bearer(w, "idp_bare");
+    assert_string_equal(shown(r, "show query_group"), "");
+    raw_close(r);
+    r = bearer(w, "idp_stay");
+    assert_string_equal(shown(r, "show query_group"), "");
+    raw_close(r);
+    f = fopen(w->proxy.config, "w");
+    fputs(text, f);
+    fclose(f);
+    kill(w->proxy.pid, SIGHUP);
+    assert_true(before_log_counts(w->kit, &w->proxy, "config.reloaded", reloads + 2));
+    free(text);
+    free(with);
+}
+
 static void who_names_no_user_is_the_configured_one(void **state)
 {
     struct world *w = *state;
@@ -462,6 +593,10 @@ int main(void)
         cmocka_unit_test(an_expired_password_opens_nothing_CVE_2025_2291),
         cmocka_unit_test(a_token_opens_with_or_without_its_nul),
         cmocka_unit_test(the_query_group_says_who_it_is),
+        cmocka_unit_test(without_a_rule_it_says_so_too),
+        cmocka_unit_test(in_session_mode_likewise),
+        cmocka_unit_test(postgresql_hears_nothing_of_it),
+        cmocka_unit_test(it_can_be_switched_off),
         cmocka_unit_test(who_names_no_user_is_the_configured_one),
         cmocka_unit_test(a_token_that_the_warehouse_does_not_know_opens_nothing),
         cmocka_unit_test(a_restricted_role_is_for_the_expected_bearer),
