@@ -551,7 +551,10 @@ bool guide_defers(struct session *s, bool may_adopt)
 {
     if (s->keeps_server || s->pinned || s->pool->target.given) return false;
     if (may_adopt) adopt_table(s);
-    return s->routes->table && s->guide->needs;
+    if (!s->routes->table) return false;
+    /* A candidate is asked, and traffic recorded, about the statement that decides. */
+    return s->guide->needs | s->guide->shadow_needs ||
+           traffic_is_on(s->client.env->shared->traffic);
 }
 
 /* What a table decides for all the life of a session, and cannot be changed once it is in. */

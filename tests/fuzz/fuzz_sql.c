@@ -4,10 +4,12 @@
  *   - the reading asks no more often than the text is long
  *   - a comment and a blank between any two tokens, and other letters for bare words, change
  * nothing
+ *   - what begins or ends a transaction and nothing else is one statement of such a kind
  *   - a flag means a refusal; a refusal's place is within the text, its words never a literal's
  */
 #include "auth/grants.h"
 #include "protocol/buf.h"
+#include "protocol/sql_boundary.h"
 #include "protocol/sql_stmt.h"
 
 #include <stdlib.h>
@@ -114,6 +116,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct sql_policy policy = { .context = &count, .need = count_needs };
     struct sql_reading reading;
     sql_stmt_read(text, &policy, &reading);
+
+    const enum sql_boundary boundary = sql_boundary(text);
+    const bool is_short = spaced.len <= SQL_BOUNDARY_BYTES;
+    require(boundary == SQL_BOUNDARY_NONE || clean);
+    if (clean && is_short) require(sql_boundary(buf_slice(&spaced)) == boundary);
+    if (clean) require(sql_boundary(buf_slice(&cased)) == boundary);
+    require((boundary != SQL_BOUNDARY_NONE) == (sql_boundary_tag(boundary)[0] != '\0'));
 
     buf_fini(&spaced);
     buf_fini(&cased);

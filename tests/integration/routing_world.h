@@ -71,6 +71,9 @@ static const char config[] =
     "},\n"
     "  \"pool\": { \"mode\": \"transaction\", \"size\": 4, \"wait_timeout\": \"3s\" } }\n";
 
+/* Further keys of `routes`. */
+static const char *world_more = "";
+
 /* ---- the world ------------------------------------------------------------------------------ */
 
 static inline bool start_double(struct world *w, int at)
@@ -110,7 +113,7 @@ static inline int world_setup(void **state)
     if (!start_cluster(w, HEAVY) || !start_cluster(w, LIGHT)) return -1;
     w->admin_port = kit_port(w->kit);
     snprintf(text, sizeof text, config, w->double_port[HEAVY], w->double_port[LIGHT],
-             w->pg[LIGHT].port, "", kit_port(w->kit), w->admin_port);
+             w->pg[LIGHT].port, world_more, kit_port(w->kit), w->admin_port);
     return proxy_start(w->kit, &w->proxy, text) ? 0 : -1;
 }
 

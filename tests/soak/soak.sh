@@ -76,6 +76,8 @@ fi
 seed=$RANDOM$RANDOM
 judge "the sum of leases is never above the limit, in 10,000 worlds from seed $seed" \
     env LEASE_WORLDS=10000 LEASE_SEED="$seed" SLUICE_ROOT="$root" SLUICE_BUILD="$build" "$build/integration/test_lease"
+judge 'cut off from Redis and the warehouse at once' \
+    env PARTITION_LONG=1 SLUICE_ROOT="$root" SLUICE_BUILD="$build" "$root/tests/integration/fleet_partition.sh"
 # Ten thousand logins by IAM token in flight at once, while STS takes its time.
 judge '10,000 logins by token block nobody' env IAM_STORM=10000 SLUICE_ROOT="$root" SLUICE_BUILD="$build" "$build/integration/test_iam"
 finish
