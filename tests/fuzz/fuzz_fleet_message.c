@@ -18,7 +18,9 @@ static void take(struct slice line)
     if (fleet_message_read(&m, line, &trust)) {
         fleet_message_write(&again, &m, &trust);
         struct slice a = buf_slice(&again);
-        if (a.len != line.len || strncasecmp(a.at, line.at, a.len) != 0) abort();
+        /* Digits may have been capitals, which another signature goes with. */
+        if (a.len != line.len || strncasecmp(a.at, line.at, a.len - 2 * (size_t)SHA256_BYTES) != 0)
+            abort();
     }
     buf_fini(&again);
     buf_fini(&m.body);
