@@ -119,6 +119,7 @@ enum stmt_place {
     STMT_SENT, /* Parse is under way */
     STMT_THERE,
     STMT_DOUBTFUL, /* perhaps: something happened that may have swept it away */
+    STMT_REPLACED, /* a doubtful one was closed and sent again, not answered yet */
 };
 
 struct stmt_copy {

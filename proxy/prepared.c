@@ -91,7 +91,7 @@ static bool shelve(struct session *s, struct upstream *out, struct stmt *stmt, u
     if (copy && copy->place == STMT_DOUBTFUL) {
         /* It may still be there, and a second Parse of the same name would fail. */
         if (!send_close(server, out, stmt)) return false;
-        copy->place = STMT_SENT;
+        copy->place = STMT_REPLACED;
     } else if (!copy && !stmt_shelf_add(&server->shelf, stmt)) {
         return false;
     }
@@ -468,6 +468,9 @@ void prepared_parsed(struct session *s, struct server *server, uint32_t tag, uin
     if (copy && ok) copy->place = STMT_THERE;
     if (copy && !ok && copy->place == STMT_SENT)
         stmt_shelf_remove(&server->shelf, table_of(server), copy);
+    /* Perhaps an error before it kept the server from closing the old one as well. */
+    else if (copy && !ok && copy->place == STMT_REPLACED)
+        copy->place = STMT_DOUBTFUL;
     prepared_named(s, serial, ok);
 }
 
