@@ -153,6 +153,11 @@ soak: all $(BUILD)/soak/crosstalk $(BUILD)/integration/test_iam $(BUILD)/integra
 	@tests/soak/soak.sh
 	@STORM=10000 LOAD_S=60 CORE=1 tests/aws/out.sh
 
+# The same until each kind of operation was seen a thousand times; with SAN=thread and SAN=1.
+soak-each: all $(BUILD)/soak/crosstalk
+	@SOAK_ONLY_MODES=1 SOAK_MODES=transaction SOAK_EACH=$(or $(SOAK_EACH),1000) SOAK_CLIENTS=$(or $(SOAK_CLIENTS),40) \
+	    SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) tests/soak/soak.sh
+
 # Faults, with times.
 drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
 	@tests/drill/drill.sh
@@ -206,4 +211,4 @@ deb:
 	@tests/support/packages.sh build package
 	@deploy/debian/build.sh
 
-.PHONY: deb lint-deploy policy lint-test regress integration-tests analysis fuzz-programs bench-programs
+.PHONY: soak-each deb lint-deploy policy lint-test regress integration-tests analysis fuzz-programs bench-programs

@@ -80,18 +80,18 @@ restart_the_warehouse() {
     while [ -e "$pg_dir/postmaster.pid" ]; do sleep 0.05; done
     start restarted unprivileged "$pg_bin/postgres" -D "$pg_dir"
     until "$pg_bin/pg_isready" -q -h "$pg_dir" -p "$pg_port"; do sleep 0.02; done
-    [ -z "${counting:-}" ] || time_until_full
+    [ -z "${counting:-}" ] || time_until_full "$clients_pid"
 }
 
-# How long after the first possible connect PostgreSQL sees all servers of the pool again.
-time_until_full() {
+# How long after the first possible connect PostgreSQL sees all servers of the pool again, while there are clients.
+time_until_full() { # PID-OF-CLIENTS
     local since count=0
     since=$(date +%s%N)
     for ((; $(date +%s%N) - since < 6000000000; )); do
         count=$(superuser -c "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()")
-        [ "${count:-0}" -lt $servers ] || break
+        if [ "${count:-0}" -ge $servers ] || ! kill -0 "$1" 2>/dev/null; then break; fi
     done
-    echo $((($(date +%s%N) - since) / 1000000)) >>"$kit_dir/full_ms"
+    ! kill -0 "$1" 2>/dev/null || echo $((($(date +%s%N) - since) / 1000000)) >>"$kit_dir/full_ms"
 }
 
 start_behind "$mode" $servers 2

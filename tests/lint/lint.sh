@@ -91,6 +91,19 @@ only_main_exits() {
 
 unsafe_functions() { nothing -nE '\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|alloca)\(' "${product[@]}"; }
 
+# The tests that the table of known holes names.
+# shellcheck disable=SC2016 # the backticks are Markdown's
+named_tests_exist() {
+    local name bad=0
+    while read -r name; do
+        grep -rqE --include='*.c' "static void $name\(" tests/unit tests/integration || {
+            echo "tests/README.md: no test is called $name"
+            bad=1
+        }
+    done < <(sed -n '/^| CVE-/p' tests/README.md | grep -oE '`[A-Za-z0-9_]+`' | tr -d '`' | sort -u)
+    return $bad
+}
+
 left_open() { nothing -nIE '\b(TODO|FIXME|XXX|HACK)\b' "${text[@]}"; }
 
 lines_fit() { LC_ALL=C.UTF-8 nothing -nE '^.{101,}' "${code[@]}"; }
@@ -119,6 +132,7 @@ check 'only main exits' only_main_exits
 check 'secrets are compared in constant time' secrets_compared_in_constant_time
 check "OpenSSL's error queue is empty before each call" openssl_queue_is_cleared
 check 'hardening has reached the binary' tests/lint/hardening.sh "$build"
+check 'tests that tests/README.md names are there' named_tests_exist
 check 'nothing is left open in the tree' left_open
 check 'generated references are up to date' references
 check 'scripts (shellcheck)' shellcheck -x "${scripts[@]}"

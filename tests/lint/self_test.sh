@@ -53,6 +53,8 @@ fault 'overruns' routing/fault.c "${own}void f(char *a) { strcpy(a, a); }\n"
 fault 'only main' routing/fault.c "${own}void f(void) { exit(1); }\n"
 fault 'constant time' auth/fault.c 'int f(void) { return memcmp(a, password, 8); }\n'
 fault 'error queue' proxy/io/fault.c 'int f(SSL *s)\n{\n    return SSL_read(s, 0, 0);\n}\n'
+# shellcheck disable=SC2016 # a name in Markdown
+fault 'names are there' tests/README.md '| CVE-0000-0000 | `no_such_test_anywhere` |\n'
 fault 'left open' routing/fault.c "${own}/* TO""DO */\n"
 # shellcheck disable=SC2016 # it is the fault
 fault 'shellcheck' tests/fault.sh '#!/bin/bash\nrm -rf $1/\n'
