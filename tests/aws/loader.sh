@@ -76,9 +76,12 @@ cat >"$home/sluice.json" <<JSON
   "listen": [ { "address": "127.0.0.1:$port", "tls": { "certificate": "server.crt", "key": "file:server.key" } } ],
   "clusters": { "warehouse": { "endpoint": "localhost:$warehouse_port", "ca": "ca.crt",
       "credentials": { "source": "iam", "cluster_identifier": "c1" } } },
-  "users": { "function": { "auth": ["iam"], "arns": ["arn:aws:iam::123456789012:role/loader"], "role": "load",
+  "users": { "report": { "auth": ["trust"], "role": "report", "db_user": "loader" },
+             "function": { "auth": ["iam"], "arns": ["arn:aws:iam::123456789012:role/loader"], "role": "load",
                            "db_user": "loader" } },
-  "roles": { "load": {
+  "roles": { "report": { "grants": [ { "verbs": ["SELECT", "UNLOAD"], "on": ["public.t1"] } ],
+                         "search_path": "public", "excess_privilege": "warn" },
+             "load": {
       "grants": [ { "verbs": ["COPY", "TRUNCATE", "MAINTAIN"], "on": ["public.t1"] }, { "verbs": ["DELETE"], "on": ["public.stage"] } ],
       "copy": { "from": ["s3://loads/*"] }, "search_path": "public", "excess_privilege": "warn" } },
   "access": [ { "from": ["127.0.0.1"], "users": ["*"] } ],
@@ -118,11 +121,36 @@ said=$(load read)
 wants 'a SELECT by the same identity is refused' '"code":"42501"' "$said"
 ! grep -qF 'of yesterday' <<<"$said" || not_ok 'it read nothing' "$said"
 
+# ---- UNLOAD, by somebody who may: into the bucket -----------------------------------------
+unload() { # TO [OPTIONS [QUERY]]
+    "$pg_bin/psql" -qX "host=localhost hostaddr=127.0.0.1 port=$port dbname=dev user=report sslmode=verify-full sslrootcert=$kit_dir/certs/ca.crt" \
+        -c "UNLOAD ('${3:-select a, b from t1 order by a}') TO '$1' IAM_ROLE 'arn:aws:iam::123456789012:role/unload' ${2:-}" 2>&1 || true
+}
+object() { # KEY: what is there
+    AWS_ENDPOINT_URL=$moto "$venv/bin/python" -c '
+import boto3, gzip, sys
+own = dict(region_name="us-east-1", aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x")
+try:
+    body = boto3.client("s3", **own).get_object(Bucket="loads", Key=sys.argv[1])["Body"].read()
+    print((gzip.decompress(body) if sys.argv[1].endswith(".gz") else body).decode(), end="")
+except Exception as e:
+    print(type(e).__name__)' "$1"
+}
+said=$(unload s3://loads/out/plain_ 'FORMAT AS CSV HEADER')
+equals 'UNLOAD puts the rows into the bucket' $'a,b\n1,one\n2,two|and more\n3,' "$(object out/plain_0000_part_00)"
+wants 'not over what is there' 'is not empty' "$(unload s3://loads/out/plain_ CSV)"
+unload s3://loads/out/packed_ 'CSV GZIP MANIFEST ALLOWOVERWRITE' >/dev/null
+equals 'packed' $'1,one\n2,two|and more\n3,' "$(object out/packed_0000_part_00.gz)"
+wants 'with a manifest' 's3://loads/out/packed_0000_part_00.gz' "$(object out/packed_manifest)"
+wants 'a table that the role may not read' 'permission denied by proxy' "$(unload s3://loads/out/secret_ CSV 'select * from secrets')"
+equals 'is not written' NoSuchKey "$(object out/secret_0000_part_00)"
+wants 'two statements in its query' 'permission denied by proxy' "$(unload s3://loads/out/x_ CSV 'select 1; select * from t1')"
+
 # ---- what is left behind ------------------------------------------------------------------------------------
 denied=$(grep '"decision":"deny"' "$home/audit.jsonl" || true)
 wants 'the audit record has it' '"objects":[{"name":"public.t1","verb":"SELECT"}]' "$denied"
 wants 'with the role that asked' '"identity":"arn:aws:iam::123456789012:role/loader"' "$denied"
-equals 'and nothing else was refused' 1 "$(wc -l <<<"$denied")"
+equals 'and of the loader nothing else was refused' 1 "$(grep -c role/loader <<<"$denied")"
 # shellcheck disable=SC2013
 for word in $(tr ' ' '\n' <"$kit_dir/role.env" | cut -d= -f2-) not-a-secret sluice-sts-v1; do
     ! grep -qF -- "$word" "$kit_dir/sluice.log" "$home/audit.jsonl" || not_ok 'no secret in log or audit record' "$word"

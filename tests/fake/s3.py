@@ -13,7 +13,8 @@ import urllib.request
 import xml.etree.ElementTree as xml
 
 ENDPOINT, verb, url, listed, packed, last = sys.argv[1:7]
-NOBODY = {"Authorization": "AWS4-HMAC-SHA256 Credential=fake/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"}
+NOBODY = {"Authorization": "AWS4-HMAC-SHA256 Credential=fake/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
+          "Content-Type": "application/octet-stream"}
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
