@@ -29,12 +29,36 @@ verdict() { # NAME WANTED GOT
         bad=1
     fi
 }
-run() { (cd "$dir" && timeout 100 "$dbt" --no-use-colors "$@" --profiles-dir . 2>&1); }
+run() { (cd "$dir" && timeout 150 "$dbt" --no-use-colors "$@" --profiles-dir . 2>&1); }
 verdict login 'All checks passed' "$(run debug)"
 case ,${SCENARIOS:-simple}, in
 *,simple,* | *,transaction,*)
     verdict simple 'PASS=2' "$(run run)"
     verdict transaction 'PASS=2' "$(run run)"
     ;;
+esac
+# Ctrl-C: dbt asks, on a connection of its own, that the other one's backend be terminated.
+running() { psql -qXAt -c "select count(*) from pg_stat_activity where state = 'active' and query like '%slow_model%' and query not like '%pg_stat_activity%'" 2>&1; }
+until_running() { # COUNT
+    local tries
+    for ((tries = 0; tries < 300; tries++)); do
+        [ "$(running)" != "$1" ] || return 0
+        sleep 0.2
+    done
+    return 1
+}
+cancelled() {
+    echo "{{ config(materialized='table') }} select count(*) as slow_model from generate_series(1, 1000000) a, generate_series(1, 1000000) b" >"$dir/models/slow.sql"
+    (cd "$dir" && exec timeout -s KILL 150 "$dbt" --no-use-colors run --select slow --profiles-dir .) >"$dir/said" 2>&1 &
+    local pid=$! said
+    until_running 1 || { echo "it did not begin: $(running) $(tail -2 "$dir/said")"; return; }
+    pkill -INT -P "$pid" || kill -INT "$pid"
+    wait "$pid"
+    until_running 0 || { echo "it goes on: $(running) $(tail -2 "$dir/said")"; return; }
+    said=$(cat "$dir/said")
+    [[ $said == *PASS=1* ]] && echo "it ran to its end: $said" || echo "stopped"
+}
+case ,${SCENARIOS:-cancel}, in
+*,cancel,*) verdict cancel stopped "$(cancelled)" ;;
 esac
 exit $bad

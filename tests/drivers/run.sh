@@ -224,7 +224,7 @@ export PATH=$pg_bin:$PATH
 case $TARGET in redshift*) export DIALECT=redshift_connector ;; esac
 
 # ---- the drivers -----------------------------------------------------------------------------------
-drive() { timeout 180 bash -c "$(declare -f go_through); installed=$installed here=$here go_through $1" </dev/null; }
+drive() { timeout 600 bash -c "$(declare -f go_through); installed=$installed here=$here go_through $1" </dev/null; }
 
 # as NAME SCENARIO DRIVER [VARIABLE=VALUE...]: that scenario, called NAME.
 as() {
