@@ -122,6 +122,10 @@ elif aws configure get sso_session --profile "$profile" >/dev/null 2>&1 || aws c
 elif [ -n "${AWS_PROFILE:-}" ]; then
     method="1 (profile $profile)"
     todo="aws configure --profile $profile; these profiles are there: $(profiles)"
+elif [ -n "${AWS_WEB_IDENTITY_TOKEN_FILE:-}" ]; then
+    unset AWS_PROFILE
+    method="4 (the job's role ${AWS_ROLE_ARN:-}, by web identity)"
+    todo='AWS_ROLE_ARN must be set, its trust policy must name this repository or project, the token be of this job'
 else
     unset AWS_PROFILE
     method="4 (the machine's role, or profile default)"

@@ -170,7 +170,7 @@ drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
 TARGETS ?= sluice sluice-transaction sluice-routed redshift
 test-drivers: all $(TEST_TOOLS)
 	@tests/support/packages.sh build test drivers
-	@status=0; for target in $(TARGETS); do TARGET=$$target tests/drivers/run.sh || status=1; done; exit $$status
+	@status=0; for target in $(TARGETS); do TARGET=$$target tests/drivers/run.sh || status=1; done; tests/drivers/truststore.sh || status=1; exit $$status
 
 # The dashboard in a headless Chromium (Debian's, and playwright-core from npm); screenshots in build/browser/shots.
 test-browser: all

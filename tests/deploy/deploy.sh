@@ -98,9 +98,21 @@ wants 'method 1, one that is not there' 'tried method 1 (profile nobody)' "$said
 wants 'which ones are' 'plain sso' "$said"
 wants 'method 3, a role' 'by method 3 (role arn:aws:iam::123456789012:role/deployer, by method 1' "$(run AWS_PROFILE=plain AWS_ASSUME_ROLE_ARN=arn:aws:iam::123456789012:role/deployer)"
 wants 'method 4, no role here' 'tried method 4' "$(run)"
+wants 'method 4, by the web identity of a CI job' "tried method 4 (the job's role arn:aws:iam::123456789012:role/ci, by web identity)" \
+    "$(run AWS_WEB_IDENTITY_TOKEN_FILE=/nonexistent AWS_ROLE_ARN=arn:aws:iam::123456789012:role/ci)"
+printf token >"$kit_dir/web-token"
+wants 'with a token' "by method 4 (the job's role" \
+    "$(run AWS_WEB_IDENTITY_TOKEN_FILE="$kit_dir/web-token" AWS_ROLE_ARN=arn:aws:iam::123456789012:role/ci)"
 said=$(run AWS_PROFILE=sso)
 wants 'method 5, SSO without a session' 'tried method 5 (SSO, profile sso)' "$said"
 wants 'and what to run' 'aws sso login --profile sso' "$said"
+mkdir -p "$kit_dir/.aws/sso/cache"
+printf '{"startUrl": "https://example.awsapps.com/start", "region": "us-east-1", "accessToken": "gone", "expiresAt": "2020-01-01T00:00:00Z"}' \
+    >"$kit_dir/.aws/sso/cache/$(printf corp | sha1sum | cut -d' ' -f1).json"
+said=$(run AWS_PROFILE=sso)
+wants 'method 5, an SSO session that has expired' 'tried method 5 (SSO, profile sso)' "$said"
+wants 'says so' expired "$said"
+wants 'and what to run, too' 'aws sso login --profile sso' "$said"
 
 # ---- certificate.sh: a certificate of ACM, to where the proxies read it -----------------------------------------
 certificate() { env PATH="$kit_dir/bin:$PATH" "${keys[@]}" "$root/deploy/certificate.sh" "$1" sluice-tls us-east-1 2>&1 || echo "status $?"; }

