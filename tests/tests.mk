@@ -167,7 +167,7 @@ drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
 
 # Drivers, each through its scenarios: straight, in session mode, in transaction mode, before the fake of Redshift.
 # DRIVERS="psql pgx" and TARGETS="sluice" choose.
-TARGETS ?= sluice sluice-transaction sluice-routed redshift
+TARGETS ?= sluice sluice-transaction sluice-routed sluice-one redshift
 test-drivers: all $(TEST_TOOLS)
 	@tests/support/packages.sh build test drivers
 	@status=0; for target in $(TARGETS); do TARGET=$$target tests/drivers/run.sh || status=1; done; tests/drivers/truststore.sh || status=1; exit $$status
