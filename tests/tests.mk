@@ -163,6 +163,7 @@ drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
 	@tests/drill/drill.sh
 	@tests/run.sh tests/drill/routes.sh
 	@tests/drill/causes.sh
+	@tests/drill/flood.sh
 	@RELOADS=100 CERTIFICATES=20 PAUSES=10 RESTARTS=5 tests/integration/change.sh
 
 # Drivers, each through its scenarios: straight, in session mode, in transaction mode, before the fake of Redshift.

@@ -89,7 +89,8 @@ write_config() { # AWS-SECTION [TOP-LEVEL-MORE]
              "as-itself": { "auth": ["trust"], "role": "all", "db_user": "x" },
              "serverless": { "auth": ["trust"], "role": "all", "db_user": "x" },
              "s1": { "auth": ["trust"], "role": "all" },
-             "s2": { "auth": ["trust"], "role": "all" } },
+             "s2": { "auth": ["trust"], "role": "all" },
+             "ops": { "auth": ["trust"], "role": "all", "db_user": "s1", "console": "router" } },
   "roles": { "all": { "grants": [ { "verbs": ["ALL"], "on": ["*"] } ] } },
   "access": [ { "from": ["127.0.0.1"], "users": ["*"] } ],
   "routes": { "source": "file:routes.json" },
@@ -156,6 +157,23 @@ equals 'a password from Parameter Store' s1 "$(ask s1)"
 equals 'a password from Secrets Manager, one key of it' s2 "$(ask s2)"
 wants 'the login at the warehouse is one that expires' 'f' "$(admin "select rolvaliduntil is null from pg_roles where rolname = 'IAM:loader'")"
 
+# ---- what administrators see ----------------------------------------------------------------------------------
+curl -sS --noproxy '*' "$AWS_ENDPOINT_URL/-/secrets" | grep . >>"$home/secret-words"
+shows=0
+# shellcheck disable=SC2016 # the quotes are Markdown's
+"$binary" describe admin | sed -n 's/^| `\(SHOW [A-Z_]*\)`.*/\1/p' >"$kit_dir/shows"
+while read -r show; do
+    "$pg_bin/psql" -qXA "host=127.0.0.1 port=$port dbname=sluice user=ops sslmode=disable" -c "$show" -c "${show/SHOW/SHOW EXTENDED}" >>"$kit_dir/shown" 2>&1 ||
+        not_ok "$show" "$(tail -3 "$kit_dir/shown")"
+    shows=$((shows + 1))
+done <"$kit_dir/shows"
+[ "$shows" -ge 25 ] || not_ok 'every SHOW' "$shows"
+for words in 's1: ssm:/sluice/static' 'IAM:loader' 'clusters.found'; do
+    grep -qF "$words" "$kit_dir/shown" || not_ok "they show what there is" "no $words in: $(grep -F clusters.static "$kit_dir/shown")"
+done
+! grep -oFf "$home/secret-words" "$kit_dir/shown" >"$kit_dir/leaks" || not_ok 'no secret in what the console shows' "$(sort -u "$kit_dir/leaks")"
+ok "no secret in what the console shows, by $shows commands"
+
 # ---- a memory image of it --------------------------------------------------------------------------------
 curl -sS --noproxy '*' "$AWS_ENDPOINT_URL/-/secrets" | grep . >>"$home/secret-words"
 pid=$(pgrep -P "$sluice" sluice || echo "$sluice")
@@ -171,6 +189,10 @@ else
 fi
 
 # ---- a secret changes ------------------------------------------------------------------------------------
+end_s1() { # its servers, and until the proxy has heard of it
+    admin "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 's1'" >/dev/null
+    sleep 0.3
+}
 store() { # the new password, at AWS
     "$venv/bin/python" - "$1" <<'PY'
 import boto3, os, sys
@@ -188,7 +210,7 @@ echo second-password >>"$home/secret-words"
 equals 'sessions go on with the server they have' s1 "$(ask s1)"
 kill -HUP "$sluice"
 for ((i = 0; i < 50; i++)); do [ "$(grep -c config.reloaded "$kit_dir/sluice.log")" -lt 1 ] || break; sleep 0.1; done
-admin "select pg_terminate_backend(pid) from pg_stat_activity where usename = 's1'" >/dev/null
+end_s1
 equals 'after a reload, the new password' s1 "$(ask s1)"
 
 write_config '{ "region": "us-east-1", "profile": "sluice" }' ' "secret_refresh": "1s",'
@@ -199,7 +221,7 @@ store third-password
 moto_auth 0
 echo third-password >>"$home/secret-words"
 admin "alter role s1 password 'third-password'"
-admin "select pg_terminate_backend(pid) from pg_stat_activity where usename = 's1'" >/dev/null
+end_s1
 for ((i = 0; i < 60; i++)); do [ "$(grep -c config.reloaded "$kit_dir/sluice.log")" -lt 3 ] || break; sleep 0.1; done
 equals 'and by itself, after secret_refresh' s1 "$(ask s1)"
 
@@ -278,7 +300,7 @@ stop_sluice
 
 # ---- what `sluice credentials test` says ---------------------------------------------------------------------
 write_config '{ "region": "us-east-1", "profile": "sluice" }'
-test_credentials() { "$binary" credentials test --json --config "$home/sluice.json" 2>&1 || true; }
+test_credentials() { "$binary" credentials test --json --config "$home/sluice.json" 2>&1 | tee -a "$kit_dir/said" || true; }
 row() { grep -F "\"what\":\"$1" <<<"$said" || true; }
 said=$(test_credentials)
 wants 'credentials test: the identity that the proxy has' 'assumed-role/sluice/sluice-out-test","account":"123456789012","region":"us-east-1"' "$(row chosen)"
@@ -348,4 +370,6 @@ wants 'no_proxy is heard' 'resolve' \
 curl -sS --noproxy '*' "$AWS_ENDPOINT_URL/-/secrets" | grep . >>"$home/secret-words"
 ! grep -oFf "$home/secret-words" "$kit_dir/sluice.log" >"$kit_dir/leaks" || not_ok 'no secret in the log' "$(sort -u "$kit_dir/leaks")"
 ok 'no secret in the log'
+! grep -oFf "$home/secret-words" "$kit_dir/said" >"$kit_dir/leaks" || not_ok 'nor in what credentials test says' "$(sort -u "$kit_dir/leaks")"
+ok 'nor in what credentials test says'
 ! grep -E 'Sanitizer|runtime error' "$kit_dir/sluice.log" || not_ok 'no sanitizer report' ''
