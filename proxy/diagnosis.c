@@ -149,8 +149,11 @@ static enum severity say_unreachable(const struct diagnosis_facts *f, struct fin
         SLICE_ARG(t.worst->cluster), SLICE_ARG(t.worst->failure),
         count_of(t.worst->n[POOL_FAILURES], "time", "times").text,
         t.waiting ? CLIENTS_WAIT(t.waiting) : "nobody waits");
-    ADVISE(out, "is it paused, resizing, or behind a security group? sluice doctor %.*s",
-           SLICE_ARG(t.worst->cluster));
+    if (t.worst->n[POOL_ASLEEP])
+        ADVISE(out, "resume it: aws redshift resume-cluster, or the console of AWS");
+    else
+        ADVISE(out, "is it resizing, or behind a security group? sluice doctor %.*s",
+               SLICE_ARG(t.worst->cluster));
     return t.waiting ? SEVERITY_CRITICAL : SEVERITY_WARNING;
 }
 

@@ -88,6 +88,7 @@ static void put_pool(struct rows *r, const struct pool *p, const struct of_sessi
         [POOL_LONGEST_MS] = sums ? sums->longest_ms : 0,
         [POOL_WHY] = pool_why(p),
         [POOL_FAILURES] = p->failures,
+        [POOL_ASLEEP] = p->failures && p->last_failure.code == ERR_WAREHOUSE_PAUSED,
         [POOL_ASSIGNMENTS] = stats->assignments,
         [POOL_TRANSACTIONS] = stats->transactions,
         [POOL_QUERIES] = stats->queries,

@@ -47,6 +47,7 @@ enum pool_number {
     POOL_LONGEST_MS,  /* the statement that has run longest, so far */
     POOL_WHY,         /* enum pool_why */
     POOL_FAILURES,    /* dials in a row that came to nothing */
+    POOL_ASLEEP,      /* the last one since AWS says that the cluster is paused */
     POOL_ASSIGNMENTS, /* these and the following: since the pool was made */
     POOL_TRANSACTIONS,
     POOL_QUERIES,

@@ -175,6 +175,7 @@ asks report 'select 1'
 waits=$started
 cause warehouse-paused unreachable 'Redshift: cluster warehouse cannot be reached: cluster "warehouse" is paused' 'the cluster cannot be reached' 503 \
     'Redshift: cluster warehouse cannot be reached'
+wants 'warehouse-paused: and what to do' 'resume it: aws redshift resume-cluster' "$("$pg_bin/psql" -wqXAt "host=127.0.0.1 port=$port dbname=sluice user=ops password='correct horse' sslmode=disable" -c 'show diagnosis' 2>&1 || true)"
 wants 'warehouse-paused: its own event' 'is paused' "$(grep cluster.not_found "$log" | tail -1)"
 start warehouse-again unprivileged "$pg_bin/postgres" -D "$kit_dir/warehouse"
 aws "redshift.resume_cluster(ClusterIdentifier='c1')"
