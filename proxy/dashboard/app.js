@@ -558,8 +558,10 @@ async function poll() {
     const wanted = [fill("waiting", "SHOW WAITING")];
     if (turn % 2 === 0) {
       wanted.push(fill("denied", "SHOW DENIED"));
-      wanted.push(fill("clients", "SHOW EXTENDED CLIENTS", (a) => { clients = a.rows; showClients(); }));
     }
+    // A list of thousands keeps each worker for some milliseconds: the longer it is, the more rarely it is asked for.
+    if (turn % Math.min(60, 2 * Math.ceil((clients.length || 1) / 500)) === 0)
+      wanted.push(fill("clients", "SHOW EXTENDED CLIENTS", (a) => { clients = a.rows; showClients(); }));
     if (turn % 5 === 0) wanted.push(fill("credentials", "SHOW CREDENTIALS"), fill("history", "SHOW HISTORY"), fillRoutes());
     await Promise.all(wanted);
     state.lost = 0;
