@@ -99,6 +99,7 @@ struct grants_session {
 
 struct verdict {
     bool allow;
+    bool is_plain; /* allowed, and one INSERT that calls no function: it leaves nothing behind */
     enum grants_reason reason;
     struct slice text;                /* the bytes that were judged */
     uint64_t generation;              /* of the role they were judged by */

@@ -17,6 +17,7 @@ struct decision {
     struct local *local; /* LOCAL_NAMES of them, `locals` in use */
     uint32_t locals;
     bool all_deallocated; /* then what the session knew counts no more */
+    bool calls;           /* some function */
 };
 
 static bool deny(struct decision *d, enum grants_reason reason)
@@ -53,6 +54,7 @@ static bool judge_object(struct decision *d, const struct sql_need *n)
 /* `f` and `pg_catalog.f` are one; another schema must be listed with its name. */
 static bool judge_function(struct decision *d, const struct sql_need *n)
 {
+    d->calls = true;
     SCRATCH char key[GRANTS_PARTS * (SQL_NAME_BYTES + 1)];
     size_t len = 0;
     for (unsigned i = 0; i < n->name.count; i++) {
@@ -299,7 +301,7 @@ static const enum grants_reason reason_of[SQL_REFUSAL_COUNT] = {
 bool grants_decide(const struct grants *grants, const struct grants_session *session,
                    struct slice text, struct verdict *verdict)
 {
-    verdict->allow = false;
+    verdict->allow = verdict->is_plain = false;
     verdict->reason = GRANTS_ALLOWED;
     verdict->text = text;
     verdict->generation = grants->generation;
@@ -328,6 +330,8 @@ bool grants_decide(const struct grants *grants, const struct grants_session *ses
     verdict->at = reading.at;
     verdict->first_at = reading.first;
     verdict->first_len = reading.first_len;
+    verdict->is_plain =
+        verdict->allow && !d.calls && reading.statement == 1 && reading.kind == SQL_KIND_INSERT;
     verdict->refusal = (uint8_t)reading.refusal;
     verdict->flag = (uint8_t)reading.flag;
     if (reading.refusal == SQL_REFUSED_LEX && reading.flag == SQL_LEX_AMBIGUOUS_QUOTE)

@@ -134,6 +134,7 @@ static enum take judge_text(struct session *s, const struct question *q, struct 
     if (q->generation && *q->generation == grants_generation(role->grants) && !records)
         return TAKE_SEND;
     const bool allowed = decide(s, role, q->text, &verdict);
+    s->is_plain = verdict.is_plain && q->piece->type == FRONTEND_QUERY;
     if (!allowed && !is_observed(role)) {
         grants_explain(role->grants, &verdict, &err);
         return refuse(s, q, &verdict, &err, out);
@@ -213,6 +214,7 @@ enum take judge_message(struct session *s, const struct piece *p, struct upstrea
     const bool known = s->held_generation && s->held_generation == judge_generation(s);
     s->held_generation = 0;
     s->judged = (struct slice){ 0 };
+    if (!known) s->is_plain = false;
     const enum take take = known ? TAKE_SEND : judge_by_type(s, p, out);
     if (take == TAKE_SEND) s->judged = p->bytes;
     return take;

@@ -75,6 +75,7 @@ struct session {
     bool waits : 1;        /* what is held waits for something, not for more bytes */
     bool is_watched : 1;   /* some timeout is set: see watch.h */
     bool recorded : 1;     /* its statement waits, and has been judged and recorded before */
+    bool is_plain : 1;     /* the message under way: see struct verdict; of restricted roles */
     bool restricted : 1;   /* by its role: statements are gathered whole and judged */
     bool keeps_server : 1; /* session mode */
     bool terminated : 1;   /* the client has said Terminate */

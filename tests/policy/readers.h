@@ -9,7 +9,7 @@
 #include "protocol/sql_stmt.h"
 
 struct readers_seen {
-    bool temp, declares, settings, calls;
+    bool temp, declares, settings, calls, functions;
     uint32_t prepares, executes, deallocates;
 };
 
@@ -37,6 +37,7 @@ static bool readers_note(void *context, const struct sql_need *n)
         seen->temp |= n->verb == SQL_VERB_CREATE_TEMP;
         seen->calls |= n->verb == SQL_VERB_CALL;
         break;
+    case SQL_NEED_FUNCTION: seen->functions = true; break;
     case SQL_NEED_DECLARE: seen->declares = true; break;
     case SQL_NEED_SETTING: seen->settings |= readers_may_pass(&n->name); break;
     case SQL_NEED_PREPARE: seen->prepares++; break;
@@ -56,6 +57,10 @@ static const char *readers_differ(struct slice sql)
     struct sql_effects e;
     if (!sql_stmt_read(sql, &policy, &reading)) return NULL;
     sql_effects(sql, false, &e);
+    /* What the pooler takes from the judge unread: is_plain of struct verdict. */
+    if (reading.kind == SQL_KIND_INSERT && reading.statement == 1 && !seen.functions &&
+        (e.effects || e.act_count))
+        return "what an INSERT leaves behind";
     if (e.effects & SQL_EFFECT_UNREAD) return NULL; /* pinned, whatever it was */
     uint32_t prepares = 0, executes = 0, deallocates = 0;
     for (uint32_t i = 0; i < e.act_count; i++) {
