@@ -183,7 +183,27 @@ static void add_listen(struct buf *out, struct slice ini)
     buf_add_str(out, " } ],\n");
 }
 
-static void add_clusters(struct buf *out, struct slice ini)
+static bool next_quoted(struct slice *rest, struct buf *out);
+
+/* PgBouncer logs in as the client's own name, with what auth_file says. Without such a file the
+ * password that the client sends goes on to the server. */
+static void add_own_names(struct buf *out, struct slice userlist)
+{
+    struct buf name = { 0 }, secret = { .secret = true };
+    bool any = false;
+    while (next_quoted(&userlist, &name) && next_quoted(&userlist, &secret)) {
+        buf_add_str(out, any ? ", " : "\"static\", \"users\": { ");
+        json_quote(out, buf_slice(&name));
+        buf_add_str(out, ": ");
+        add_variable(out, buf_slice(&name));
+        any = true;
+    }
+    buf_add_str(out, any ? " } } }" : "\"passthrough\" } }");
+    buf_fini(&name);
+    buf_fini(&secret);
+}
+
+static void add_clusters(struct buf *out, struct slice ini, struct slice userlist)
 {
     struct slice rest = ini, mode = setting(ini, "server_tls_sslmode");
     struct line l;
@@ -223,7 +243,7 @@ static void add_clusters(struct buf *out, struct slice ini)
             add_variable(out, user);
             buf_add_str(out, " } } }");
         } else {
-            buf_add_str(out, "\"passthrough\" } }");
+            add_own_names(out, userlist);
         }
         separator = ",\n";
     }
@@ -319,7 +339,7 @@ void pgbouncer_translate(struct slice ini, struct slice userlist, struct buf *ou
         "// From PgBouncer's configuration; a beginning. Ask `sluice check --config FILE`.\n{\n");
     add_untold(out, ini);
     add_listen(out, ini);
-    add_clusters(out, ini);
+    add_clusters(out, ini, userlist);
     add_users(out, userlist, forced_user(ini));
     add_group(out, ini, "pool", pool, POOL);
     add_group(out, ini, "limits", limits, LIMITS);

@@ -26,6 +26,7 @@ static void a_realistic_one(void **state)
         "{ \"loader\": \"env:PASSWORD_LOADER\" }",
         "clients ask for database old, it is called prod",
         "\"old\": { \"endpoint\": \"10.0.0.7:5432\"",
+        "\"static\", \"users\": { \"ana\": \"env:PASSWORD_ANA\", \"old\": \"env:PASSWORD_OLD\", ",
         "\"mode\": \"transaction\",\n    \"size\": 20,\n    \"wait_timeout\": \"120s\"\n  },",
         "\"clients\": 5000",
         "\"ana\": { \"auth\": [\"scram-sha-256\"], \"password\": \"SCRAM-SHA-256$4096:",
