@@ -67,6 +67,27 @@ aws_python <<'PY'
 table.put_item(Item={"pk": "active", "sk": "table", "generation": 5, "author": "hand", "time": "", "action": "items"})
 PY
 
+# A document that claims a later version than its generation; then nothing at all.
+aws_python <<'PY'
+import hashlib, json
+text = json.dumps({"version": 99, "rules": [{"id": "r", "when": {"user": "app"}, "to": "pg", "database": "three"}]}).replace("{\"id\"", "\n{\"id\"")
+name = hashlib.sha256(text.encode()).hexdigest()
+table.put_item(Item={"pk": "document#" + name, "sk": "0000", "text": text})
+table.put_item(Item={"pk": "active", "sk": "table", "generation": 6, "hash": name, "parts": 1, "author": "hand", "time": "", "action": "hand"})
+PY
+says '1: .*from the future: the newest is 6' || not_ok 'a version from the future is refused'
+each_sends_to two || not_ok 'a version from the future is refused'
+ok 'a version from the future is refused, with its line'
+aws_python <<'PY'
+table.delete_item(Key={"pk": "active", "sk": "table"})
+PY
+says 'verdict="nothing there"' || not_ok 'an empty source is told'
+each_sends_to two || not_ok 'and the table stays'
+ok 'an empty source is told, and the table stays'
+aws_python <<'PY'
+table.put_item(Item={"pk": "active", "sk": "table", "generation": 5, "author": "hand", "time": "", "action": "items"})
+PY
+
 # Two administrators at once: one of them is told.
 route publish "$kit_dir/one.json" --author ana >"$kit_dir/ana" 2>&1 &
 ana=$!
