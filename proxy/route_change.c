@@ -221,10 +221,20 @@ static bool is_valid(struct change *c, const char *name)
 
 /* ---- who and when --------------------------------------------------------------------------- */
 
-static void describe_change(const struct change *c, struct dynamo_active *next, const char *action)
+/* Of source and cache: a source that was made anew has forgotten how far the proxies are, who would
+ * take its first table for an old one. */
+static uint64_t newest_generation(struct change *c)
+{
+    uint64_t source = c->source->active.generation;
+    bool is_known = c->cache && look(c, c->cache) && c->cache->verdict == CACHE_BELIEVED;
+    c->err = (struct err){ 0 };
+    return is_known && c->cache->active.generation > source ? c->cache->active.generation : source;
+}
+
+static void describe_change(struct change *c, struct dynamo_active *next, const char *action)
 {
     char iso[TIMESTAMP_ISO_BYTES];
-    *next = (struct dynamo_active){ .generation = c->source->active.generation + 1 };
+    *next = (struct dynamo_active){ .generation = newest_generation(c) + 1 };
     timestamp_to_iso(aws_feed_now_ms(), iso);
     snprintf(next->author, sizeof next->author, "%s", c->asked->author);
     snprintf(next->time, sizeof next->time, "%s", iso);

@@ -275,7 +275,7 @@ static void put_parts(struct dynamo_store *d)
         dynamo_put_candidate(new_body(d), table_of(d), &d->which);
         call(d, DYNAMO_PUT_ITEM, on_put, on_put_failed);
     } else {
-        dynamo_activate(new_body(d), table_of(d), d->which.generation - 1, &d->which);
+        dynamo_activate(new_body(d), table_of(d), d->store.active.generation, &d->which);
         call(d, DYNAMO_TRANSACT, on_put, on_put_failed);
     }
 }

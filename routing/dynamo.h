@@ -79,7 +79,7 @@ void dynamo_put_part(struct buf *body, struct slice table, const char *hash, str
                      uint32_t part);
 
 /* TransactWriteItems: `next` becomes active if the generation is still `before`, and history has a
- * line for it. `next->generation` must be before + 1. */
+ * line for it. `next->generation` must be above it. */
 void dynamo_activate(struct buf *body, struct slice table, uint64_t before,
                      const struct dynamo_active *next);
 

@@ -161,7 +161,7 @@ soak-each: all $(BUILD)/soak/crosstalk
 # Faults, with times.
 drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
 	@tests/drill/drill.sh
-	@tests/run.sh tests/drill/routes.sh
+	@TEST_JOBS=1 tests/run.sh tests/drill/routes.sh tests/drill/dynamo.sh
 	@tests/drill/causes.sh
 	@tests/drill/flood.sh
 	@RELOADS=100 CERTIFICATES=20 PAUSES=10 RESTARTS=5 tests/integration/change.sh

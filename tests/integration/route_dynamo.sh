@@ -84,9 +84,8 @@ PY
 says 'verdict="nothing there"' || not_ok 'an empty source is told'
 each_sends_to two || not_ok 'and the table stays'
 ok 'an empty source is told, and the table stays'
-aws_python <<'PY'
-table.put_item(Item={"pk": "active", "sk": "table", "generation": 5, "author": "hand", "time": "", "action": "items"})
-PY
+wants 'what is published there then is newer than what the proxies have' 'generation 5 is in force' "$(route publish "$kit_dir/one.json" --author ana)"
+all_send_to one || not_ok 'and is taken'
 
 # Two administrators at once: one of them is told.
 route publish "$kit_dir/one.json" --author ana >"$kit_dir/ana" 2>&1 &
