@@ -81,7 +81,7 @@ ok 'a version from the future is refused, with its line'
 aws_python <<'PY'
 table.delete_item(Key={"pk": "active", "sk": "table"})
 PY
-says 'verdict="nothing there"' || not_ok 'an empty source is told'
+says 'verdict="nothing there" generation=0 in_force=4' || not_ok 'an empty source is told'
 each_sends_to two || not_ok 'and the table stays'
 ok 'an empty source is told, and the table stays'
 wants 'what is published there then is newer than what the proxies have' 'generation 5 is in force' "$(route publish "$kit_dir/one.json" --author ana)"

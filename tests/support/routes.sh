@@ -194,7 +194,7 @@ each_sends_to() {
 }
 all_send_to() { until_so each_sends_to "$1"; }
 
-logs_have() { cat "${proxy_logs[@]}" | grep -q -- "$1"; }
+logs_have() { grep -q -- "$1" "${proxy_logs[@]}"; } # (in a pipe, grep -q would end what feeds it)
 says() { until_so logs_have "$1"; }
 
 routes_load_start() {
