@@ -50,7 +50,11 @@ static void clean(struct server *server)
 void orphan_cleaned(struct server *server)
 {
     server->stained = server->dirty = server->cleaning = server->has_group = false;
-    stmt_shelf_clear(&server->shelf, &server->env->worker->stmts);
+    /* RESET ALL leaves prepared statements where they are. */
+    if (server->is_redshift)
+        stmt_shelf_doubt(&server->shelf);
+    else
+        stmt_shelf_clear(&server->shelf, &server->env->worker->stmts);
     settings_unref(server->settings);
     server->settings = NULL;
 }

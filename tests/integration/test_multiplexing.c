@@ -443,6 +443,40 @@ static void what_was_skipped_is_still_in_doubt(void **state)
     raw_close(r);
 }
 
+/* Redshift has no DISCARD: a server is cleaned there by RESET ALL, and keeps its statements.
+ * Clients that leave at any moment, each of whose answers is checked (tests/soak). */
+static void a_cleaned_redshift_keeps_its_statements(void **state)
+{
+    struct world *w = *state;
+    struct proxy p = { 0 };
+    char listen[16], server[16], at[16];
+    const int port = kit_port(w->kit);
+    assert_true(
+        postgres_run(&w->pg, "create table crosstalk (client int, number int, filler text)"));
+    snprintf(listen, sizeof listen, "%d", port);
+    snprintf(server, sizeof server, "%d", w->pg.port);
+    pid_t fake = kit_start(w->kit, "redshift.log",
+                           (const char *[]){ kit_built(w->kit, "tools/redshift"), "-l", listen,
+                                             "-s", server, "-a", "trust", "-q", NULL });
+    assert_true(kit_wait_port(w->kit, fake, "redshift.log", port));
+    assert_true(
+        before_start(w->kit, &p,
+                     &(struct before){ .server_port = port,
+                                       .workers = 2,
+                                       .pool = "{ \"size\": 20, \"wait_timeout\": \"20s\" }" }));
+    snprintf(at, sizeof at, "%d", p.port);
+    pid_t load =
+        kit_start(w->kit, "crosstalk.log",
+                  (const char *[]){ kit_built(w->kit, "soak/crosstalk"), "-p", at, "-c", "60", "-t",
+                                    "5", "-a", "8", "-x", "copy_in copy_out cancel", NULL });
+    while (kit_is_running(w->kit, load)) kit_sleep_ms(50);
+    if (kit_stop(w->kit, load, 0, 0) != 0) {
+        kit_print_log(w->kit, "crosstalk.log", stderr);
+        fail_msg("crosstalk");
+    }
+    assert_true(proxy_stop(w->kit, &p));
+}
+
 /* ---- floods --------------------------------------------------------------------------------- */
 
 /* FLOODS=10 for ten times as much. */
@@ -575,6 +609,7 @@ int main(void)
         cmocka_unit_test(a_half_closed_client_hears_the_answer),
         cmocka_unit_test(a_client_that_died_waits_for_nothing),
         cmocka_unit_test(what_was_skipped_is_still_in_doubt),
+        cmocka_unit_test(a_cleaned_redshift_keeps_its_statements),
         cmocka_unit_test(syncs_without_end_are_answered),
         cmocka_unit_test(a_pipeline_of_statements_without_a_sync),
         cmocka_unit_test(a_name_of_64_kib_is_harmless),
