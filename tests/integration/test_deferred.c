@@ -180,6 +180,78 @@ static void a_cancel_in_line_fails_a_begin_that_waits(void **state)
     PQfinish(c);
 }
 
+static void tell(struct world *w, const char *command)
+{
+    PGconn *c = client(w, "ops", "dbname=sluice");
+    PGresult *r = PQexec(c, command);
+    if (PQresultStatus(r) != PGRES_COMMAND_OK) fail_msg("%s", PQresultErrorMessage(r));
+    PQclear(r);
+    PQfinish(c);
+}
+
+/* PAUSE has nothing to wait for, nor has the BEGIN; its statement waits for RESUME. */
+static void a_begin_waits_through_a_pause(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "ana", "");
+    assert_says(c, "begin", "BEGIN");
+    tell(w, "PAUSE");
+    assert_says(c, "rollback", "ROLLBACK");
+    assert_says(c, "begin", "BEGIN");
+    assert_true(PQsendQuery(c, light_sql));
+    kit_sleep_ms(200);
+    PQconsumeInput(c);
+    assert_true(PQisBusy(c));
+    tell(w, "RESUME");
+    PGresult *r = PQgetResult(c);
+    assert_string_equal(PQgetvalue(r, 0, 0), "light");
+    PQclear(r);
+    assert_null(PQgetResult(c));
+    assert_int_equal(PQtransactionStatus(c), PQTRANS_INTRANS);
+    assert_says(c, "commit", "COMMIT");
+    PQfinish(c);
+}
+
+/* A table that comes meanwhile counts, also one that asks for no statement. */
+static void a_new_table_counts_for_a_begin_that_waits(void **state)
+{
+    struct world *w = *state;
+    static const char *const tables[] = {
+        "{ \"rules\": [ { \"id\": \"all\", \"to\": \"light\" } ] }", routes
+    };
+    PGconn *c = client(w, "ana", "");
+    for (size_t at = 0; at < 2; at++) {
+        int reloads = before_log_count(w->kit, &w->proxy, "config.reloaded");
+        assert_says(c, "begin", "BEGIN");
+        kit_file(w->kit, "routes.json", tables[at]);
+        kill(w->proxy.pid, SIGHUP);
+        assert_true(before_log_counts(w->kit, &w->proxy, "config.reloaded", reloads + 1));
+        /* The second BEGIN was sent at once, since no rule asked for statements: it stays there. */
+        assert_says(c, heavy_sql, "light");
+        assert_says(c, "commit", "COMMIT");
+    }
+    assert_says(c, heavy_sql, "heavy");
+    PQfinish(c);
+}
+
+static void explain_says_that_a_begin_waits(void **state)
+{
+    struct world *w = *state;
+    PGconn *c = client(w, "ops", "dbname=sluice");
+    static const char *const questions[] = {
+        "explain route user ana database postgres for 'begin read only'",
+        "explain route user ana database postgres for 'begin; select 1'",
+        "explain route user keeper database postgres for 'begin'", /* session mode */
+    };
+    for (size_t at = 0; at < 3; at++) {
+        PGresult *r = PQexec(c, questions[at]);
+        const char *last = PQgetvalue(r, PQntuples(r) - 1, 0);
+        assert_int_equal(strstr(last, "BEGIN alone waits") != NULL, at == 0);
+        PQclear(r);
+    }
+    PQfinish(c);
+}
+
 static void a_begin_that_waits_too_long_ends(void **state)
 {
     struct world *w = *state;
@@ -396,6 +468,9 @@ int main(void)
         cmocka_unit_test(a_begin_that_is_refused_is_told),
         cmocka_unit_test(a_refusal_fails_a_begin_that_waits),
         cmocka_unit_test(a_cancel_in_line_fails_a_begin_that_waits),
+        cmocka_unit_test(a_begin_waits_through_a_pause),
+        cmocka_unit_test(a_new_table_counts_for_a_begin_that_waits),
+        cmocka_unit_test(explain_says_that_a_begin_waits),
         cmocka_unit_test(a_begin_that_waits_too_long_ends),
         cmocka_unit_test(in_a_batch_the_statement_behind_begin_decides),
         cmocka_unit_test(begin_in_steps_waits_as_well),
