@@ -54,10 +54,11 @@ static void welcome(struct session *s, const struct params *params)
     backend_key_data(&out, cancel_pid(&s->cancel), cancel_key(&s->cancel));
     if (s->restricted) add_notices(s, &out);
     backend_ready(&out, TXN_IDLE);
+    /* First its place among those who log in: whoever has read this may come again at once. */
+    client_login_done(&s->client);
     client_write(&s->client, buf_slice(&out));
     bool failed = out.failed;
     buf_fini(&out);
-    client_login_done(&s->client);
     watch_begin(s);
     if (failed) {
         struct err err;
