@@ -226,6 +226,15 @@ static void obey_signals(struct faults *f)
     f->hole = wants_hole;
 }
 
+/* Signals come while it waits and at no other time, so that none comes too late to be obeyed. */
+static int wait_for(struct pollfd *fds, nfds_t n, int wait_ms)
+{
+    const struct timespec limit = { wait_ms / 1000, wait_ms % 1000 * 1000000L };
+    sigset_t all_open;
+    sigemptyset(&all_open);
+    return ppoll(fds, n, wait_ms < 0 ? NULL : &limit, &all_open);
+}
+
 static void turn(struct faults *f)
 {
     static struct pollfd fds[1 + 2 * PAIR_CAP];
@@ -245,14 +254,14 @@ static void turn(struct faults *f)
                                                       way_writes(&p->up, now, &wait_ms)) };
     }
     if (f->hole) {
-        poll(NULL, 0, 50);
+        wait_for(NULL, 0, 50);
         obey_signals(f);
         return;
     }
     /* A descriptor that asks for nothing must not wake us for its hang-up over and over. */
     for (nfds_t at = 1; at < n; at++)
         if (!fds[at].events) fds[at].fd = -1;
-    if (poll(fds, n, wait_ms) < 0 && errno != EINTR) die("poll");
+    if (wait_for(fds, n, wait_ms) < 0 && errno != EINTR) die("poll");
     obey_signals(f);
     if (fds[0].revents) accept_one(f);
     for (nfds_t at = 1; at < n; at += 2) {
@@ -316,6 +325,12 @@ int main(int argc, char **argv)
     sigaction(SIGUSR2, &sa, NULL);
     sigaction(SIGHUP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
+    sigset_t ours;
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGUSR1);
+    sigaddset(&ours, SIGUSR2);
+    sigaddset(&ours, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ours, NULL);
     f.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_in at = loopback(port);
     setsockopt(f.listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
