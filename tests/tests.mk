@@ -149,7 +149,7 @@ $(BUILD)/soak/%: tests/soak/%.c
 	$(call say,SOAK,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(test_flags) $(LDFLAGS) -o $@ $< -lpq
-soak: all $(BUILD)/soak/crosstalk $(BUILD)/integration/test_iam $(BUILD)/integration/test_lease
+soak: all $(BUILD)/soak/crosstalk $(BUILD)/integration/test_iam $(BUILD)/integration/test_lease $(TEST_TOOLS) $(patsubst %,$(BUILD)/integration/test_%,sessions multiplexing pooling)
 	@tests/soak/soak.sh
 	@STORM=10000 LOAD_S=60 CORE=1 tests/aws/out.sh
 
