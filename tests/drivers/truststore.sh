@@ -8,7 +8,7 @@ jars=$root/build/drivers/jars
 if ! command -v keytool >/dev/null || ! ls "$jars"/*.jar >/dev/null 2>&1; then
     say 'ok 1 # SKIP truststore.sh: no keytool or no drivers; run make test-drivers first'
     exit 0
-}
+fi
 kit_begin truststore
 port='' pg_port=''
 free_port pg_port
