@@ -9,8 +9,8 @@ struct walk {
     struct sql_trail *trail;
     const struct sql_trail_session *session;
     enum sql_case letters;
-    uint32_t executes;               /* how deep in prepared statements */
-    struct sql_trail_statement *now; /* where objects are put */
+    uint32_t executes;              /* how deep in prepared statements */
+    struct sql_trail_statement now; /* where objects are put */
 };
 
 /* ---- objects -------------------------------------------------------------------------------- */
@@ -66,7 +66,7 @@ static bool note(void *context, const struct sql_need *n)
     char name[SQL_TRAIL_NAME_BYTES];
     if (n->what == SQL_NEED_OBJECT) {
         sql_name_print(&n->name, w->letters, name, sizeof name);
-        add_object(w->trail, w->now, n->verb, slice_str(name));
+        add_object(w->trail, &w->now, n->verb, slice_str(name));
     } else if (n->what == SQL_NEED_EXECUTE) {
         follow(w, n);
     }
@@ -154,13 +154,14 @@ static void add_statement(struct sql_trail *t, struct sql_trail_statement *s)
 static void take_statement(struct walk *w, struct slice text, uint32_t first, uint32_t apart)
 {
     struct sql_trail *t = w->trail;
-    struct sql_trail_statement s = { .number = ++t->count, .times = 1, .alone = t->count == apart };
-    s.object = t->objects.len / (uint32_t)sizeof(struct sql_trail_object);
-    s.fingerprint = sql_fingerprint(text);
-    w->now = &s;
-    read_text(w, text, &s.kind);
-    if (s.kind == SQL_KIND_NONE) s.kind = sql_kind_of(slice_of(text.at, first));
-    add_statement(t, &s);
+    struct sql_trail_statement *s = &w->now;
+    t->count++;
+    *s = (struct sql_trail_statement){ .number = t->count, .times = 1, .alone = t->count == apart };
+    s->object = t->objects.len / (uint32_t)sizeof(struct sql_trail_object);
+    s->fingerprint = sql_fingerprint(text);
+    read_text(w, text, &s->kind);
+    if (s->kind == SQL_KIND_NONE) s->kind = sql_kind_of(slice_of(text.at, first));
+    add_statement(t, s);
 }
 
 void sql_trail_read(struct sql_trail *t, struct slice text, const struct sql_trail_session *session,

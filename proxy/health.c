@@ -58,7 +58,7 @@ bool health_is_touched(const struct err *err)
     /* A server that starts or stops says so with 57P03 or 57P01, in front of its text. */
     if (err->code == ERR_SERVER_REJECTED) return strncmp(err->message, "57P0", 4) == 0;
     return err->code == ERR_SERVER_UNREACHABLE || err->code == ERR_SERVER_LOST ||
-           err->code == ERR_SERVER_CONFUSED;
+           err->code == ERR_SERVER_CONFUSED || err->code == ERR_WAREHOUSE_PAUSED;
 }
 
 /* A tenth either way, so that many proxies do not try at one moment. */

@@ -139,9 +139,8 @@ static bool open_stores(struct change *c)
     return true;
 }
 
-static bool open_change(struct change *c, struct route_change *asked)
+static bool open_change(struct change *c)
 {
-    *c = (struct change){ .asked = asked, .config = asked->config };
     if (!load(c)) return false;
     if (!c->config->routes.source) return refused(c, "the configuration has no routes.source");
     if (!route_trust_init(&c->trust, c->config, &c->err)) return failed(c, "routes.signing_key");
@@ -361,8 +360,8 @@ static bool carry_out(struct change *c)
 
 bool route_change_run(struct route_change *asked)
 {
-    struct change c;
-    return close_change(&c, open_change(&c, asked) && carry_out(&c));
+    struct change c = { .asked = asked, .config = asked->config };
+    return close_change(&c, open_change(&c) && carry_out(&c));
 }
 
 void route_change_fini(struct route_change *asked)
