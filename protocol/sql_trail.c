@@ -3,13 +3,17 @@
 #include "protocol/sql_normal.h"
 #include "protocol/sql_stmt.h"
 
-enum { EXECUTES = 4 }; /* how far names of prepared statements are followed */
+enum {
+    EXECUTES = 4,                /* how far names of prepared statements are followed */
+    FOLLOWED = 16 * 1024 * 1024, /* bytes of them that are read for one message */
+};
 
 struct walk {
     struct sql_trail *trail;
     const struct sql_trail_session *session;
     enum sql_case letters;
     uint32_t executes;              /* how deep in prepared statements */
+    size_t followed;                /* bytes of them */
     struct sql_trail_statement now; /* where objects are put */
 };
 
@@ -55,6 +59,11 @@ static void follow(struct walk *w, const struct sql_need *n)
     const size_t len = sql_name_part(&n->name, 0, SQL_CASE_KEEP, name, sizeof name);
     if (!w->session->prepared || len == 0 || w->executes == EXECUTES) return;
     if (!w->session->prepared(w->session->context, slice_of(name, len), &text)) return;
+    if (text.len > FOLLOWED - w->followed) {
+        w->now.objects_left_out++; /* some number: what it touches is not known */
+        return;
+    }
+    w->followed += text.len;
     w->executes++;
     read_text(w, text, &ignored);
     w->executes--;

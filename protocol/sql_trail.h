@@ -7,7 +7,8 @@
  *
  * Its size is bounded, whatever the text: statements of one shape that follow each other are one
  * entry; of more than SQL_TRAIL_STATEMENTS entries the rest are one, without a kind of its own;
- * objects beyond SQL_TRAIL_OBJECTS of an entry are only counted.
+ * objects beyond SQL_TRAIL_OBJECTS of an entry are only counted. So is its time: many EXECUTEs of a
+ * long statement are one object left out each, once 16 MB of such texts have been read.
  */
 #ifndef SLUICE_PROTOCOL_SQL_TRAIL_H
 #define SLUICE_PROTOCOL_SQL_TRAIL_H

@@ -133,6 +133,48 @@ static void it_is_bounded(void **state)
     buf_fini(&text);
 }
 
+static struct slice long_text;
+static uint64_t times_asked;
+
+static bool long_prepared(void *context, struct slice name, struct slice *text)
+{
+    (void)context;
+    (void)name;
+    *text = long_text;
+    times_asked++;
+    return true;
+}
+
+/* A short message that executes a long statement many times would take minutes otherwise. */
+static void what_is_executed_is_not_read_for_ever(void **state)
+{
+    (void)state;
+    enum { TIMES = 10000, BYTES = 1024 * 1024, FOLLOWED = 16 };
+    const struct sql_trail_session session = { .prepared = long_prepared };
+    struct sql_trail t = { .count = 0 };
+    struct buf text = { 0 }, plan = { 0 };
+    buf_add_str(&plan, "select 1 from s.t where '");
+    while (plan.len < BYTES - 1) buf_add_u8(&plan, 'x');
+    buf_add_u8(&plan, '\'');
+    long_text = buf_slice(&plan);
+    for (int i = 0; i < TIMES; i++) buf_add_str(&text, "execute p;");
+    sql_trail_read(&t, buf_slice(&text), &session, 0);
+    assert_false(t.failed);
+    assert_int_equal(times_asked, TIMES);
+    assert_int_equal(t.entries, 2);
+    const struct sql_trail_statement *read = sql_trail_statement(&t, 0),
+                                     *unread = sql_trail_statement(&t, 1);
+    assert_int_equal(read->times, FOLLOWED);
+    assert_int_equal(read->objects, 1);
+    assert_int_equal(read->objects_left_out, 0);
+    assert_int_equal(unread->times, TIMES - FOLLOWED);
+    assert_int_equal(unread->objects, 0);
+    assert_int_equal(unread->objects_left_out, 1);
+    sql_trail_fini(&t);
+    buf_fini(&text);
+    buf_fini(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +182,7 @@ int main(void)
         cmocka_unit_test(what_is_not_understood_is_there_as_well),
         cmocka_unit_test(those_alike_are_one_entry),
         cmocka_unit_test(it_is_bounded),
+        cmocka_unit_test(what_is_executed_is_not_read_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
