@@ -230,6 +230,18 @@ void hoard_is_whole(struct session *s)
     if (s->hoard) list_remove(&s->hoard->gathering);
 }
 
+void hoard_went_on(struct session *s, uint64_t there)
+{
+    struct hoard_place *p = s->hoard;
+    if (!p) return;
+    const uint64_t less = p->bytes > there ? p->bytes - there : 0;
+    list_remove(&p->gathering);
+    stop_finishing(p);
+    p->bytes -= less;
+    atomic_fetch_sub(&shared_of(s)->hoarded_bytes, less);
+    if (less) serve(s->client.env->worker);
+}
+
 void hoard_release(struct session *s)
 {
     struct hoard_place *p = s->hoard;

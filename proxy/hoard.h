@@ -42,6 +42,10 @@ void hoard_take(struct session *s, uint64_t there, uint64_t whole);
 /* What it holds is whole, and waits for something else. */
 void hoard_is_whole(struct session *s);
 
+/* A statement was sent on; what is there is of others. They have a time of their own, and no more
+ * memory than that. */
+void hoard_went_on(struct session *s, uint64_t there);
+
 /* It holds nothing any more, or leaves. */
 void hoard_release(struct session *s);
 

@@ -18,7 +18,8 @@
 #include "proxy/worker.h"
 
 enum {
-    HELD_KEEP_BYTES = 512, /* an empty buffer that is no larger is kept for the next wait */
+    HELD_KEEP_BYTES = 512,        /* an empty buffer that is no larger is kept for the next wait */
+    HELD_LARGE_BYTES = 64 * 1024, /* one that is larger is made smaller when little is left in it */
     FAIR_SHARE_MS = 20,
 };
 
@@ -281,11 +282,23 @@ static bool take_all(struct session *s, struct slice *in, struct upstream *out)
     }
 }
 
+/* What a long statement needed is not kept for what stands behind it. */
+static void shrink(struct buf *held)
+{
+    struct buf smaller = { .secret = held->secret };
+    if (held->cap <= HELD_LARGE_BYTES || held->cap / 2 <= held->len) return;
+    buf_add_slice(&smaller, buf_slice(held));
+    if (smaller.failed) return;
+    buf_fini(held);
+    *held = smaller;
+}
+
 /* What could not be taken is kept. Backpressure: a client that goes on sending while it waits, or
  * faster than its server reads, is not read for a while. */
 static void hold(struct session *s, struct slice left, bool was_held)
 {
     struct buf *held = &s->client.held;
+    const bool went_on = was_held && held->len > left.len;
     if (was_held)
         buf_drop(held, held->len - left.len);
     else
@@ -298,6 +311,10 @@ static void hold(struct session *s, struct slice left, bool was_held)
         return;
     }
     if (held->len > s->client.env->streams.high_bytes && s->waits) stream_pause(&s->client.stream);
+    if (went_on && held->len) {
+        shrink(held);
+        hoard_went_on(s, held->len);
+    }
     if (held->len == 0)
         hoard_release(s);
     else if (s->waits)

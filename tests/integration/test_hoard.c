@@ -165,11 +165,57 @@ static void who_stalls_stops_nobody(void **state)
     assert_true(proxy_stop(w->kit, &p));
 }
 
+/* Of statements that follow each other without a pause each has its own time: who sends them,
+ * always with a part of the next, is not slow. And what a long one took is given back behind it. */
+static void who_pipelines_is_not_slow(void **state)
+{
+    enum { PART = 9 };
+    struct world *w = *state;
+    struct before b = w->before;
+    struct proxy p = { 0 };
+    b.limits = "{ \"statement\": \"1MiB\", \"memory\": \"1MiB\", \"statement_stall\": \"1s\" }";
+    assert_true(before_start(w->kit, &p, &b));
+    char *text = long_insert(LARGE), *message = malloc(5 + sizeof OK);
+    message[0] = 'Q';
+    memcpy(message + 1, (const char[]){ 0, 0, 0, 4 + sizeof OK }, 4);
+    memcpy(message + 5, OK, sizeof OK);
+    struct raw *piped = raw_open(p.port, NULL), *waits = NULL, *first = NULL, *second = NULL;
+    assert_true(raw_login(piped, "loader"));
+    raw_lie(piped, 'Q', 4 + LARGE + 1, text, LARGE);
+    kit_sleep_ms(50);
+    raw_send(piped, "", 1);
+    raw_send(piped, message, PART);
+    answers(piped, "C ZI");
+    for (int i = 0; i < 40; i++) {
+        if (i == 30) {
+            first = sends_a_part(&p, text, LARGE - 1);
+            kit_sleep_ms(20);
+            second = sends_a_part(&p, text, LARGE - 1);
+            kit_sleep_ms(20);
+            waits = sends_a_part(&p, text, LARGE - 1);
+        }
+        char rest[2 * (5 + sizeof OK)];
+        memcpy(rest, message + PART, 5 + sizeof OK - PART);
+        memcpy(rest + 5 + sizeof OK - PART, message, PART);
+        raw_send(piped, rest, 5 + sizeof OK);
+        answers(piped, "C ZI");
+        kit_sleep_ms(45);
+    }
+    raw_close(piped);
+    raw_close(first);
+    raw_close(second);
+    raw_close(waits);
+    free(message);
+    free(text);
+    assert_true(proxy_stop(w->kit, &p));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_for_statements_has_a_limit),
         cmocka_unit_test(who_stalls_stops_nobody),
+        cmocka_unit_test(who_pipelines_is_not_slow),
     };
     return cmocka_run_group_tests(tests, start, end);
 }
