@@ -179,8 +179,8 @@ static bool enforce(struct route_keeper *k, const struct cache_head *head, struc
 {
     struct problems problems = { 0 };
     /* No document is of a later version than its head, where generations count (0: they do not). */
-    struct route_force *f = route_force_new(control_config(k->control), document, name,
-                                            head->generation, &problems);
+    struct route_force *f =
+        route_force_new(control_config(k->control), document, name, head->generation, &problems);
     if (!f) {
         k->refused++;
         tell_refused(k, head, name, &problems);
