@@ -309,6 +309,7 @@ static struct route_tally *tally_of(const struct session *s, uint32_t rule)
 static void adopt(struct session *s, const struct route_decision *d)
 {
     struct guide *g = s->guide;
+    g->is_undecided = false;
     g->rule = d->rule;
     g->login_rule = d->login_rule;
     g->clusters = d->clusters;
@@ -532,9 +533,12 @@ static void adopt_table(struct session *s)
     d = (struct route_decision){ .rule = ROUTE_NO_RULE, .login_rule = ROUTE_NO_RULE };
     hold_routes(s);
     adopt(s, &d);
+    g->group = (struct slice){ 0 };
     g->needs = 0;
     g->is_first = true;
     if (!s->routes->table) return;
+    /* A BEGIN may be deferred now: what comes behind it asks, whatever has changed by then. */
+    g->is_undecided = true;
     struct route_facts facts = facts_of(s, db_users);
     if (route_decide(s->routes->table, &facts, NULL, &d))
         g->needs = route_needs(s->routes->table, &facts, d.login_rule);

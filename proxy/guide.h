@@ -50,6 +50,7 @@ struct guide {
     uint8_t shadow_needs; /* likewise for the candidate table */
     bool is_first;        /* on the first of the clusters */
     bool is_decided;      /* for the message under way, which may have to wait for a server */
+    bool is_undecided;    /* a new table was taken up, and has not been asked yet */
     const struct slice *answers; /* what the rule has answered here; likewise into the table */
     uint32_t answer_count;
     struct slice group;         /* its query_group as the table has it, likewise */
@@ -99,7 +100,7 @@ static inline bool guide_is_asked(const struct session *s)
 {
     const struct guide *g = s->guide;
     if (s->keeps_server) return false;
-    if (g->needs) return true;
+    if (g->needs || g->is_undecided) return true;
     if (s->server) return false;
     const struct env *env = s->client.env;
     if (env->shadow->table || traffic_is_on(env->shared->traffic)) return true;

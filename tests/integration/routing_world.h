@@ -10,6 +10,7 @@
 #include "support/raw.h"
 #include "unit/unit.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 enum { HEAVY, LIGHT, CLUSTERS };
@@ -173,6 +174,21 @@ static inline const char *executed(PGconn *c, const char *name)
              PQresultStatus(r) == PGRES_TUPLES_OK ? PQgetvalue(r, 0, 0) : PQresultErrorMessage(r));
     PQclear(r);
     return said;
+}
+
+/* The same configuration, with these further keys of `routes`. */
+static inline void configure(struct world *w, const char *more)
+{
+    static const char source[] = "\"source\": \"file:routes.json\"";
+    int reloads = before_log_count(w->kit, &w->proxy, "config.reloaded");
+    char *text = kit_read(w->proxy.config), *at = strstr(text, source), *whole;
+    char *end = strchr(at, '}');
+    if (asprintf(&whole, "%.*s%s%s %s", (int)(at - text), text, source, more, end) < 0) abort();
+    kit_file(w->kit, strrchr(w->proxy.config, '/') + 1, whole);
+    free(whole);
+    free(text);
+    kill(w->proxy.pid, SIGHUP);
+    assert_true(before_log_counts(w->kit, &w->proxy, "config.reloaded", reloads + 1));
 }
 
 #endif

@@ -234,6 +234,33 @@ static void a_new_table_counts_for_a_begin_that_waits(void **state)
     PQfinish(c);
 }
 
+/* A candidate's rules asked for statements; the table that comes in its place does not, and decides
+ * all the same. */
+static void a_table_taken_up_at_a_begin_is_asked(void **state)
+{
+    struct world *w = *state;
+    kit_file(w->kit, "next.json", routes);
+    kit_file(w->kit, "routes.json", "{ \"rules\": [ { \"id\": \"all\", \"to\": \"heavy\" } ] }");
+    configure(w, ", \"shadow\": \"next.json\"");
+    PGconn *c = client(w, "ana", ""), *denied = client(w, "idler", "");
+    assert_says(c, heavy_sql, "heavy");
+    assert_says(denied, heavy_sql, "heavy");
+    kit_file(w->kit, "routes.json",
+             "{ \"rules\": [ { \"id\": \"no\", \"when\": { \"user\": \"idler\" }, \"deny\": "
+             "\"no longer\" }, { \"id\": \"all\", \"to\": \"light\" } ] }");
+    configure(w, "");
+    assert_says(c, "begin", "BEGIN");
+    assert_says(c, heavy_sql, "light");
+    assert_says(c, "commit", "COMMIT");
+    assert_says(c, heavy_sql, "light");
+    assert_says(denied, "begin", "BEGIN");
+    assert_refused(denied, heavy_sql, "no longer");
+    kit_file(w->kit, "routes.json", routes);
+    configure(w, "");
+    PQfinish(denied);
+    PQfinish(c);
+}
+
 static void explain_says_that_a_begin_waits(void **state)
 {
     struct world *w = *state;
@@ -470,6 +497,7 @@ int main(void)
         cmocka_unit_test(a_cancel_in_line_fails_a_begin_that_waits),
         cmocka_unit_test(a_begin_waits_through_a_pause),
         cmocka_unit_test(a_new_table_counts_for_a_begin_that_waits),
+        cmocka_unit_test(a_table_taken_up_at_a_begin_is_asked),
         cmocka_unit_test(explain_says_that_a_begin_waits),
         cmocka_unit_test(a_begin_that_waits_too_long_ends),
         cmocka_unit_test(in_a_batch_the_statement_behind_begin_decides),

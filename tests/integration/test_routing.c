@@ -389,20 +389,6 @@ static void the_console_explains_like_the_command(void **state)
 
 /* ---- a candidate, and traffic on record ------------------------------------------------------ */
 
-static void configure(struct world *w, const char *more)
-{
-    static const char source[] = "\"source\": \"file:routes.json\"";
-    int reloads = before_log_count(w->kit, &w->proxy, "config.reloaded");
-    char *text = kit_read(w->proxy.config), *at = strstr(text, source), *whole;
-    char *end = strchr(at, '}');
-    if (asprintf(&whole, "%.*s%s%s %s", (int)(at - text), text, source, more, end) < 0) abort();
-    kit_file(w->kit, strrchr(w->proxy.config, '/') + 1, whole);
-    free(whole);
-    free(text);
-    kill(w->proxy.pid, SIGHUP);
-    assert_true(before_log_counts(w->kit, &w->proxy, "config.reloaded", reloads + 1));
-}
-
 static const char *shown(PGresult *r, const char *key)
 {
     for (int row = 0; row < PQntuples(r); row++)
