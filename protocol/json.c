@@ -643,6 +643,9 @@ void json_quote(struct buf *out, struct slice s)
             buf_add_str(out, "\\ufffd");
         else if (n == 1)
             buf_addf(out, "\\u%04x", c);
+        else if (n == 2 && c == 0xc2 &&
+                 (unsigned char)s.at[1] < 0xa0) /* a terminal's C1 controls */
+            buf_addf(out, "\\u%04x", (unsigned char)s.at[1]);
         else
             buf_add(out, s.at, n);
         s = slice_after(s, n ? n : 1);

@@ -67,7 +67,12 @@ static bool record(struct session *s, enum audit_decision decision, const char *
         .trail = &trail,
     };
     sql_trail_read(&trail, v->text, &known, message.refused);
-    const bool ok = !trail.failed && audit_message(s->client.env->shared->audit, &message);
+    const bool whole = !trail.failed;
+    if (!whole) { /* out of memory: the message as one record, at least */
+        sql_trail_fini(&trail);
+        trail = (struct sql_trail){ .count = 0 };
+    }
+    const bool ok = audit_message(s->client.env->shared->audit, &message) && whole;
     sql_trail_fini(&trail);
     return ok;
 }

@@ -213,6 +213,12 @@ static void quoting_reads_back(void **state)
     json_free(doc);
     buf_fini(&quoted);
 
+    json_quote(&quoted, slice_str("\xc2\x9b"
+                                  "2J \xc2\xa0")); /* CSI, and no control */
+    buf_add_u8(&quoted, 0);
+    assert_string_equal(quoted.at, "\"\\u009b2J \xc2\xa0\"");
+    buf_fini(&quoted);
+
     json_quote(&quoted, slice_str("plain \"quoted\" \\ \xc3\xa9\n"));
     buf_add_u8(&quoted, 0);
     assert_string_equal(quoted.at, "\"plain \\\"quoted\\\" \\\\ \xc3\xa9\\n\"");
