@@ -161,12 +161,18 @@ static enum take take_first(struct session *s, const struct piece *p, const stru
     return t->count && !t->open_batch && p->type != FRONTEND_EXECUTE ? TAKE_WAIT : TAKE_SEND;
 }
 
+static enum take take_close(struct session *s, const struct piece *p)
+{
+    if (slice_eq(piece_body(p), slice_of("P", 2))) s->deferred->bound = SQL_BOUNDARY_NONE;
+    return prepared_drop(s, p);
+}
+
 static enum take take_open(struct session *s, const struct piece *p, const struct boundary *b,
                            struct upstream *out)
 {
     /* Modes of a second BEGIN hold, so it is the first statement. */
     const bool changes = b->is == SQL_BOUNDARY_BEGIN_WITH || b->is == SQL_BOUNDARY_START_WITH;
-    if (p->type == FRONTEND_CLOSE) return prepared_drop(s, p);
+    if (p->type == FRONTEND_CLOSE) return take_close(s, p);
     return b->is && !changes ? answer(s, p, b, out) : TAKE_SEND;
 }
 
@@ -174,7 +180,7 @@ static enum take take_failed(struct session *s, const struct piece *p, const str
                              struct upstream *out)
 {
     struct err err;
-    if (p->type == FRONTEND_CLOSE) return prepared_drop(s, p);
+    if (p->type == FRONTEND_CLOSE) return take_close(s, p);
     if (sql_boundary_closes(b->is)) return answer(s, p, b, out);
     err_set(&err, ERR_FAILED_TXN, "");
     return local_refuse(s, p->type, &err, out);

@@ -253,7 +253,7 @@ static enum take parse_named(struct session *s, const struct frontend_parse *par
 {
     struct stmt_entry *entry = NULL;
     enum take take = keep_named(s, parse, refers, out, &entry);
-    if (take != TAKE_SEND) return take;
+    if (take != TAKE_SEND || !entry) return take;
     bool ok = is_shelved(s->server, entry->stmt)
                   ? local_answer(s, LOCAL_PARSE_COMPLETE, entry->serial)
                   : shelve(s, out, entry->stmt, entry->generation, 0, entry->serial);

@@ -212,7 +212,10 @@ static enum take take_first(struct session *s, const struct piece *p, struct ups
     if (judge_is_stale(s) && !judge_goes_on(s)) return TAKE_STOP;
     if (!is_well_formed(p)) return TAKE_MALFORMED;
     if (must_yield(s, p)) return TAKE_WAIT;
-    if (p->type == FRONTEND_QUERY && p->last && shim_answers(s, query_text(p))) return TAKE_DROP;
+    if (p->type == FRONTEND_QUERY && p->last && shim_answers(s, query_text(p))) {
+        judge_forget(s); /* it may have waited under a table that did not answer it */
+        return TAKE_DROP;
+    }
     const bool was_routed = deferred_goes_on(s);
     enum take take = s->restricted ? judge_message(s, p, out) : TAKE_SEND;
     if (take == TAKE_SEND && !was_routed) take = route(s, p, out);
