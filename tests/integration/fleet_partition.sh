@@ -97,6 +97,13 @@ table one >"$kit_dir/one.json"
 route publish "$kit_dir/one.json" >/dev/null
 all_send_to one || not_ok 'the proxies begin'
 ok 'three proxies in three namespaces'
+
+# ---- cancels ----------------------------------------------------------------------------------------------------
+all_have fleet_members 3 || not_ok 'three proxies have met'
+for ask in 0 1 2; do
+    wants "cancels through proxy $ask" 5 "$(python3 "$support/fleet_client.py" cancel "${ports[1]}@${houses[1]}" "${ports[$ask]}@${houses[$ask]}" 5 2>&1)"
+done
+
 printf 'select pg_sleep(0.02);\n' >"$kit_dir/work.sql"
 start watch budget_watch
 has_at_least() { [ "$(leased "$1")" -ge "$2" ]; }

@@ -1,17 +1,38 @@
 """fleet_client.py: a client that sends cancel requests wherever it is told to; libpq sends them home only.
 
-  cancel HOME_PORT ASK_PORT N   N times: a statement through HOME, its cancel to ASK, which must close
-                                that connection; prints how many were cancelled
+  cancel HOME ASK N             N times: a statement through HOME, its cancel to ASK, which must close
+                                that connection; prints how many were cancelled. Each is a PORT, or
+                                PORT@PID: in the network namespace of that process
   wrong ASK_PORT N              N cancels with keys that are nobody's; prints how many were closed
 """
+import ctypes
 import os
 import socket
 import struct
 import sys
 
 
-def connect(port):
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
+CLONE_NEWNET = 0x40000000
+
+
+def enter(namespace):
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def connect(where):
+    port, _, process = where.partition("@")
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        if process:  # a socket stays in the namespace that it was made in
+            there = os.open("/proc/%s/ns/net" % process, os.O_RDONLY)
+            enter(there)
+            os.close(there)
+        return socket.create_connection(("127.0.0.1", int(port)), timeout=20)
+    finally:
+        if process:
+            enter(here)
+        os.close(here)
 
 
 def message(stream):
@@ -69,14 +90,14 @@ def cancelled(session, port):
 
 
 if sys.argv[1] == "cancel":
-    session = log_in(int(sys.argv[2]))
-    print(sum(cancelled(session, int(sys.argv[3])) for _ in range(int(sys.argv[4]))))
+    session = log_in(sys.argv[2])
+    print(sum(cancelled(session, sys.argv[3]) for _ in range(int(sys.argv[4]))))
 else:
     keys = [b"\x12\x34" + os.urandom(6) for _ in range(int(sys.argv[3]))]
     # At once: each waits for the others to say that it is theirs.
     open_ = []
     for key in keys:
-        s = connect(int(sys.argv[2]))
+        s = connect(sys.argv[2])
         s.sendall(struct.pack("!ii", 16, 80877102) + key)
         open_.append(s)
     print(sum(s.recv(1) == b"" for s in open_))
