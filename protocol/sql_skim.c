@@ -450,6 +450,10 @@ static const char *run(struct sql_skim *k, const char *at, const char *end)
 void sql_skim_feed(struct sql_skim *k, struct slice piece)
 {
     const char *at = piece.at, *end = piece.at + piece.len;
+    if (k->torn && at < end) {
+        k->torn = false;
+        if (is_ident(*at)) unread(k, end);
+    }
     while (at < end) at = run(k, at, end);
 }
 
@@ -465,6 +469,7 @@ void sql_skim_begin(struct sql_skim *k, struct slice head)
     sql_skim_feed(k, head);
     k->head = false;
     if (k->state != UNREAD) k->effects = 0;
+    k->torn = k->kind == SQL_KIND_EXPLAIN && k->state == WORD;
 }
 
 uint32_t sql_skim_end(struct sql_skim *k)

@@ -26,6 +26,7 @@ struct sql_skim {
     uint8_t kind;    /* enum sql_kind; NONE: at the start of a statement */
     bool head;       /* what is read now was read by sql_effects, too */
     bool escapes;    /* the literal's prefix is E */
+    bool torn;       /* a word after EXPLAIN, which tells what is explained, may go on */
     bool odd;        /* an odd number of backslashes stands before here */
     uint8_t len;     /* of word */
     uint8_t matched; /* bytes of a closing dollar quote */
