@@ -6,28 +6,12 @@ set -euo pipefail
 . "$(dirname "$0")/../support/env.sh"
 # shellcheck source=tests/support/routes.sh
 . "$support/routes.sh"
+# shellcheck source=tests/drill/published.sh
+. "$(dirname "$0")/published.sh"
 
 routes_moto || exit 0
 refresh=30s
-routes_begin dynamodb:sluice-routes 3
-table one >"$kit_dir/one.json"
-table two >"$kit_dir/two.json"
-route publish "$kit_dir/one.json" >/dev/null
-all_send_to one || not_ok 'the proxies begin'
-routes_load_start
-slowest=0
-for ((generation = 2; generation <= 11; generation++)); do
-    name=one
-    [ $((generation % 2)) = 1 ] || name=two
-    route publish "$kit_dir/$name.json" >/dev/null
-    since=$(date +%s%3N)
-    all_have routes_generation "$generation" || not_ok "generation $generation arrives"
-    took=$(($(date +%s%3N) - since))
-    [ "$took" -le "$slowest" ] || slowest=$took
-done
-[ "$slowest" -le 2000 ] || not_ok "within two seconds: $slowest ms"
-ok "a change in DynamoDB is in force on three proxies within two seconds (slowest of ten: $slowest ms)"
-routes_load_end 'no statement and no login failed meanwhile'
+publish_for_a_while dynamodb:sluice-routes 'ten changes in DynamoDB are in force on three proxies, each'
 routes_end
 
 # By hand: whoever looks first, a second after the other at the latest, tells the rest.
@@ -48,11 +32,7 @@ name = hashlib.sha256(text.encode()).hexdigest()
 table.put_item(Item={"pk": "document#" + name, "sk": "0000", "text": text})
 table.put_item(Item={**old, "generation": $generation, "hash": name, "parts": 1, "author": "hand"})
 PY
-    since=$(date +%s%3N)
-    all_have routes_generation "$generation" || not_ok "generation $generation arrives"
-    took=$(($(date +%s%3N) - since))
-    [ "$took" -le "$slowest" ] || slowest=$took
+    arrives "$generation"
 done
-[ "$slowest" -le 2000 ] || not_ok "by hand, within two seconds: $slowest ms"
-ok "by hand, with a refresh of a second, too (slowest of five: $slowest ms)"
+in_two_seconds 'by hand, with a refresh of a second,'
 routes_end

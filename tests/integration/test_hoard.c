@@ -46,21 +46,6 @@ static int end(void **state)
     return 0;
 }
 
-#define answers(r, wanted) assert_string_equal(raw_answer(r), wanted)
-
-static void asks(struct raw *r, const char *sql, const char *wanted)
-{
-    raw_query(r, sql);
-    answers(r, wanted);
-}
-
-static void sent_nothing(struct world *w)
-{
-    size_t len;
-    free(recorder_bytes(w->recorder, &len));
-    if (len) fail_msg("the server was sent %zu bytes: %s", len, recorder_types(w->recorder));
-}
-
 /* An INSERT of `len` bytes, NUL not counted. */
 static char *long_insert(size_t len)
 {
@@ -105,20 +90,20 @@ static void memory_for_statements_has_a_limit(void **state)
         recorder_forget(w->recorder);
         raw_query(third, text);
         third->wait_ms = 50;
-        answers(third, "silence");
-        sent_nothing(w);
-        asks(small, OK, "C ZI"); /* it needs none */
+        raw_answers(third, "silence");
+        recorder_got_nothing(w->recorder);
+        raw_asks(small, OK, "C ZI"); /* it needs none */
         if (round == 0) {
             raw_send(first, text + part, LARGE + 1 - part);
-            answers(first, "C ZI");
+            raw_answers(first, "C ZI");
             raw_send(second, text + part, LARGE + 1 - part);
-            answers(second, "C ZI");
+            raw_answers(second, "C ZI");
         } else {
             raw_abort(first);
             raw_abort(second);
         }
         third->wait_ms = 5000;
-        answers(third, "C ZI");
+        raw_answers(third, "C ZI");
         if (round == 0) raw_close(first);
         if (round == 0) raw_close(second);
     }
@@ -143,11 +128,11 @@ static void who_stalls_stops_nobody(void **state)
     assert_true(raw_login(r, "loader"));
     for (int i = 0; i < STALLERS; i++) stalls[i] = sends_a_part(&p, text, 100);
     recorder_forget(w->recorder);
-    asks(r, text, "C ZI");
-    asks(r, text, "C ZI");
+    raw_asks(r, text, "C ZI");
+    raw_asks(r, text, "C ZI");
     for (int i = 0; i < STALLERS; i++) { /* they did not stand in the way, and are still there */
         raw_send(stalls[i], text + 100, LARGE + 1 - 100);
-        answers(stalls[i], "C ZI");
+        raw_answers(stalls[i], "C ZI");
         raw_close(stalls[i]);
     }
     /* Now with nearly all of it: there is room for one, and one more. */
@@ -155,9 +140,9 @@ static void who_stalls_stops_nobody(void **state)
                *second = sends_a_part(&p, text, LARGE - 1);
     first->wait_ms = second->wait_ms = 10000;
     r->wait_ms = 10000;
-    asks(r, text, "C ZI");
-    asks(r, text, "C ZI");
-    answers(first, "E53200 end");
+    raw_asks(r, text, "C ZI");
+    raw_asks(r, text, "C ZI");
+    raw_answers(first, "E53200 end");
     raw_close(first);
     raw_close(second); /* sent away, or not needed any more */
     free(text);
@@ -185,7 +170,7 @@ static void who_pipelines_is_not_slow(void **state)
     kit_sleep_ms(50);
     raw_send(piped, "", 1);
     raw_send(piped, message, PART);
-    answers(piped, "C ZI");
+    raw_answers(piped, "C ZI");
     for (int i = 0; i < 40; i++) {
         if (i == 30) {
             first = sends_a_part(&p, text, LARGE - 1);
@@ -198,7 +183,7 @@ static void who_pipelines_is_not_slow(void **state)
         memcpy(rest, message + PART, 5 + sizeof OK - PART);
         memcpy(rest + 5 + sizeof OK - PART, message, PART);
         raw_send(piped, rest, 5 + sizeof OK);
-        answers(piped, "C ZI");
+        raw_answers(piped, "C ZI");
         kit_sleep_ms(45);
     }
     raw_close(piped);

@@ -82,21 +82,6 @@ static struct raw *log_in(struct world *w, const char *user)
     return r;
 }
 
-#define answers(r, wanted) assert_string_equal(raw_answer(r), wanted)
-
-static void asks(struct raw *r, const char *sql, const char *wanted)
-{
-    raw_query(r, sql);
-    answers(r, wanted);
-}
-
-static void sent_nothing(struct world *w)
-{
-    size_t len;
-    free(recorder_bytes(w->recorder, &len));
-    if (len) fail_msg("the server was sent %zu bytes: %s", len, recorder_types(w->recorder));
-}
-
 static bool was_sent(struct world *w, const char *text)
 {
     return recorder_has(w->recorder, text, strlen(text));
@@ -114,9 +99,9 @@ static void run(struct raw *r, const char *name, const char *sql)
 /* The last answer, and that was all: nothing more comes, and nothing of the refused was sent. */
 static void ends(struct world *w, struct raw *r, const char *wanted)
 {
-    if (wanted) answers(r, wanted);
+    if (wanted) raw_answers(r, wanted);
     r->wait_ms = 20;
-    answers(r, "silence");
+    raw_answers(r, "silence");
     raw_close(r);
     assert_false(was_sent(w, "salaries"));
 }
@@ -138,9 +123,9 @@ static void an_allowed_statement_goes_byte_for_byte(void **state)
     struct raw *r = log_in(w, "loader");
     static const char text[] = " /* c */ Insert  INTO public.EVENTS\tvalues ('\xc3\xa9', E) ;-- x";
     static const char good[] = " /* c */ Insert  INTO public.EVENTS\tvalues ('\xc3\xa9', 7) ;-- x";
-    asks(r, text, "E42501 ZI"); /* a column where there is no table */
-    sent_nothing(w);
-    asks(r, good, "C ZI");
+    raw_asks(r, text, "E42501 ZI"); /* a column where there is no table */
+    recorder_got_nothing(w->recorder);
+    raw_asks(r, good, "C ZI");
     size_t len;
     char *bytes = recorder_bytes(w->recorder, &len);
     assert_int_equal(len, 5 + sizeof good);
@@ -155,11 +140,11 @@ static void one_refused_statement_refuses_the_message(void **state)
 {
     struct world *w = *state;
     struct raw *r = log_in(w, "loader");
-    asks(r, OK "; " REFUSED, "E42501 ZI");
-    asks(r, REFUSED "; " OK, "E42501 ZI");
-    asks(r, OK "; /* */ begin; " OK_2 "; commit; drop table public.events", "E42501 ZI");
-    sent_nothing(w);
-    asks(r, "", "I ZI");
+    raw_asks(r, OK "; " REFUSED, "E42501 ZI");
+    raw_asks(r, REFUSED "; " OK, "E42501 ZI");
+    raw_asks(r, OK "; /* */ begin; " OK_2 "; commit; drop table public.events", "E42501 ZI");
+    recorder_got_nothing(w->recorder);
+    raw_asks(r, "", "I ZI");
     raw_close(r);
 }
 
@@ -171,17 +156,17 @@ static void pipelined_answers_come_in_order(void **state)
     raw_query(r, OK_2);
     raw_query(r, REFUSED);
     raw_query(r, OK);
-    answers(r, "C ZI");
-    answers(r, "C ZI");
-    answers(r, "E42501 ZI");
-    answers(r, "C ZI");
+    raw_answers(r, "C ZI");
+    raw_answers(r, "C ZI");
+    raw_answers(r, "E42501 ZI");
+    raw_answers(r, "C ZI");
     assert_string_equal(recorder_types(w->recorder), "QQQ");
     /* While a COPY runs; and it is one refusal, however often it had to wait. */
     int before = before_log_count(w->kit, &w->proxy, "policy.denied");
     raw_query(r, "copy public.events from 's3://b/slow' iam_role default");
     raw_query(r, "delete from public.events");
-    answers(r, "C ZI");
-    answers(r, "E42501 ZI");
+    raw_answers(r, "C ZI");
+    raw_answers(r, "E42501 ZI");
     assert_int_equal(before_log_count(w->kit, &w->proxy, "policy.denied"), before + 1);
     assert_false(was_sent(w, "delete"));
     ends(w, r, NULL);
@@ -198,7 +183,7 @@ static void sizes_have_a_limit(void **state)
     memcpy(text, head, sizeof head - 1);
     memcpy(text + CAP - 2, "')", 3);
     r->wait_ms = 60000;
-    asks(r, text, "C ZI");
+    raw_asks(r, text, "C ZI");
     size_t len;
     free(recorder_bytes(w->recorder, &len));
     assert_int_equal(len, 5 + CAP + 1);
@@ -206,21 +191,21 @@ static void sizes_have_a_limit(void **state)
     memcpy(text + CAP - 1, "')", 3);
     text[CAP - 2] = 'x';
     int before = before_log_count(w->kit, &w->proxy, "reason=size");
-    asks(r, text, "E54000 ZI");
+    raw_asks(r, text, "E54000 ZI");
     raw_parse(r, "", text);
     raw_sync(r);
-    answers(r, "E54000 ZI");
-    sent_nothing(w);
+    raw_answers(r, "E54000 ZI");
+    recorder_got_nothing(w->recorder);
     assert_int_equal(before_log_count(w->kit, &w->proxy, "reason=size"), before + 2);
-    asks(r, OK, "C ZI");
+    raw_asks(r, OK, "C ZI");
     recorder_forget(w->recorder);
 
     memset(text, '(', 200000);
     memcpy(text, "select ", 7);
     text[200000] = '\0';
-    asks(r, text, "E42501 ZI");
-    sent_nothing(w);
-    asks(r, OK, "C ZI");
+    raw_asks(r, text, "E42501 ZI");
+    recorder_got_nothing(w->recorder);
+    raw_asks(r, OK, "C ZI");
     free(text);
     raw_close(r);
 }
@@ -237,9 +222,9 @@ static void bytes_that_are_no_statement(void **state)
         "-- \rdrop table public.events",
     };
     struct raw *r = log_in(w, "loader");
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) asks(r, texts[i], "E42501 ZI");
-    sent_nothing(w);
-    asks(r, "-- a comment\r" OK, "C ZI");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) raw_asks(r, texts[i], "E42501 ZI");
+    recorder_got_nothing(w->recorder);
+    raw_asks(r, "-- a comment\r" OK, "C ZI");
     raw_close(r);
 }
 
@@ -252,24 +237,24 @@ static void a_refused_parse_skips_to_the_sync(void **state)
     struct raw *r = log_in(w, "loader");
     run(r, "", REFUSED);
     raw_sync(r);
-    answers(r, "E42501 ZI");
-    sent_nothing(w);
+    raw_answers(r, "E42501 ZI");
+    recorder_got_nothing(w->recorder);
 
     raw_parse(r, "s1", OK);
     raw_sync(r);
-    answers(r, "1 ZI");
+    raw_answers(r, "1 ZI");
     recorder_forget(w->recorder);
     raw_parse(r, "s2", REFUSED);
     raw_sync(r);
-    answers(r, "E42501 ZI");
+    raw_answers(r, "E42501 ZI");
     raw_bind(r, "s2");
     raw_execute(r);
     raw_sync(r);
-    answers(r, "E26000 ZI");
+    raw_answers(r, "E26000 ZI");
     raw_say(r, 'D', "Ss2", 4);
     raw_sync(r);
-    answers(r, "E26000 ZI");
-    sent_nothing(w);
+    raw_answers(r, "E26000 ZI");
+    recorder_got_nothing(w->recorder);
     ends(w, r, NULL);
 }
 
@@ -280,13 +265,13 @@ static void a_parse_that_the_server_skipped_never_was(void **state)
     raw_parse(r, "s1", "insert into public.events values ('boom')");
     raw_parse(r, "s1", OK);
     raw_sync(r);
-    answers(r, "E42601 ZI");
+    raw_answers(r, "E42601 ZI");
     recorder_forget(w->recorder);
     raw_bind(r, "s1");
     raw_execute(r);
     raw_sync(r);
-    answers(r, "E26000 ZI");
-    sent_nothing(w);
+    raw_answers(r, "E26000 ZI");
+    recorder_got_nothing(w->recorder);
     raw_close(r);
 }
 
@@ -300,15 +285,15 @@ static void a_name_that_is_used_again_has_its_new_verdict(void **state)
     raw_bind(r, "s1");
     raw_execute(r);
     raw_sync(r);
-    answers(r, "1 3 1 2 C ZI");
+    raw_answers(r, "1 3 1 2 C ZI");
     recorder_forget(w->recorder);
     raw_say(r, 'C', "Ss1", 4);
     raw_parse(r, "s1", REFUSED);
     raw_bind(r, "s1");
     raw_execute(r);
     raw_sync(r);
-    answers(r, "3 E42501 ZI");
-    sent_nothing(w);
+    raw_answers(r, "3 E42501 ZI");
+    recorder_got_nothing(w->recorder);
     raw_bind(r, "s1");
     raw_sync(r);
     ends(w, r, "E26000 ZI");
@@ -323,7 +308,7 @@ static void a_portal_outlives_its_statement_but_not_a_refusal(void **state)
     raw_parse(r, "", REFUSED);
     raw_execute(r);
     raw_sync(r);
-    answers(r, "1 2 E42501 ZI");
+    raw_answers(r, "1 2 E42501 ZI");
     /* The batch is made to fail at the server, too: nothing of it is committed. */
     assert_null(strchr(recorder_types(w->recorder), 'E'));
     assert_true(was_sent(w, "refused by the proxy"));
@@ -340,9 +325,9 @@ static void a_refusal_in_the_middle_of_pipelined_batches(void **state)
     raw_sync(r);
     run(r, "", OK_2);
     raw_sync(r);
-    answers(r, "1 2 n C ZI");
-    answers(r, "E42501 ZI");
-    answers(r, "1 2 n C ZI");
+    raw_answers(r, "1 2 n C ZI");
+    raw_answers(r, "E42501 ZI");
+    raw_answers(r, "1 2 n C ZI");
     assert_true(was_sent(w, OK));
     assert_true(was_sent(w, OK_2));
     ends(w, r, NULL);
@@ -358,7 +343,7 @@ static void parameters_are_data(void **state)
     raw_say(r, 'B', bind, sizeof bind - 1);
     raw_execute(r);
     raw_sync(r);
-    answers(r, "1 2 C ZI");
+    raw_answers(r, "1 2 C ZI");
     assert_true(recorder_has(w->recorder, bind, sizeof bind - 1));
     raw_close(r);
 }
@@ -368,9 +353,9 @@ static void function_calls_are_refused(void **state)
     struct world *w = *state;
     struct raw *r = log_in(w, "loader");
     raw_say(r, 'F', "\0\0\x08\x1e\0\0\0\0\0\0", 10);
-    answers(r, "E42501 ZI");
-    sent_nothing(w);
-    asks(r, OK, "C ZI");
+    raw_answers(r, "E42501 ZI");
+    recorder_got_nothing(w->recorder);
+    raw_asks(r, OK, "C ZI");
     raw_close(r);
 }
 
@@ -381,43 +366,43 @@ static void sql_prepares_and_executes_in_its_session(void **state)
 {
     struct world *w = *state;
     struct raw *r = log_in(w, "loader"), *other = raw_open(w->proxy.port, NULL);
-    asks(r, "prepare p (int) as insert into public.events values ($1)", "C ZI");
-    asks(r, "execute p (1)", "C ZI");
+    raw_asks(r, "prepare p (int) as insert into public.events values ($1)", "C ZI");
+    raw_asks(r, "execute p (1)", "C ZI");
     raw_bind(r, "p");
     raw_execute(r);
     raw_sync(r);
-    answers(r, "2 C ZI");
+    raw_answers(r, "2 C ZI");
     /* A statement that was parsed by message, and judged, has another name on the server. */
     raw_parse(r, "q", OK);
     raw_sync(r);
-    answers(r, "1 ZI");
-    asks(r, "execute q", "C ZI");
+    raw_answers(r, "1 ZI");
+    raw_asks(r, "execute q", "C ZI");
     recorder_forget(w->recorder);
-    asks(r, "prepare x as " REFUSED, "E42501 ZI");
-    asks(r, "execute x", "E42501 ZI");
-    asks(r, "execute sluice_1", "E42501 ZI");
+    raw_asks(r, "prepare x as " REFUSED, "E42501 ZI");
+    raw_asks(r, "execute x", "E42501 ZI");
+    raw_asks(r, "execute sluice_1", "E42501 ZI");
     /* What another session prepared, on whatever server. */
     assert_true(raw_login(other, "loader"));
-    asks(other, "execute p (1)", "E42501 ZI");
+    raw_asks(other, "execute p (1)", "E42501 ZI");
     raw_bind(other, "p");
     raw_sync(other);
-    answers(other, "E26000 ZI");
-    sent_nothing(w);
+    raw_answers(other, "E26000 ZI");
+    recorder_got_nothing(w->recorder);
     /* One that failed is none; the name may mean something else there. */
-    asks(r, "prepare f as insert into public.events values ('boom')", "E42601 ZI");
+    raw_asks(r, "prepare f as insert into public.events values ('boom')", "E42601 ZI");
     recorder_forget(w->recorder);
-    asks(r, "execute f", "E42501 ZI");
-    asks(r, "deallocate p; execute p (1)", "E42501 ZI");
-    sent_nothing(w);
+    raw_asks(r, "execute f", "E42501 ZI");
+    raw_asks(r, "deallocate p; execute p (1)", "E42501 ZI");
+    recorder_got_nothing(w->recorder);
     /* In one go, before anything is answered. */
     raw_query(r, "prepare g as " OK);
     raw_query(r, "execute g");
-    answers(r, "C ZI");
-    answers(r, "C ZI");
-    asks(r, "deallocate all", "C ZI");
+    raw_answers(r, "C ZI");
+    raw_answers(r, "C ZI");
+    raw_asks(r, "deallocate all", "C ZI");
     recorder_forget(w->recorder);
-    asks(r, "execute g", "E42501 ZI");
-    sent_nothing(w);
+    raw_asks(r, "execute g", "E42501 ZI");
+    recorder_got_nothing(w->recorder);
     raw_close(other);
     ends(w, r, NULL);
 }
@@ -426,25 +411,25 @@ static void cursors_are_read_when_declared(void **state)
 {
     struct world *w = *state;
     struct raw *r = log_in(w, "reader");
-    asks(r, "begin; declare c cursor for select * from public.t", "C C ZT");
-    asks(r, "fetch all from c", "C ZT");
+    raw_asks(r, "begin; declare c cursor for select * from public.t", "C C ZT");
+    raw_asks(r, "fetch all from c", "C ZT");
     recorder_forget(w->recorder);
-    asks(r, "fetch 1 from d", "E42501 ZE");
+    raw_asks(r, "fetch 1 from d", "E42501 ZE");
     assert_false(was_sent(w, "fetch"));
-    asks(r, "commit", "C ZI");
+    raw_asks(r, "commit", "C ZI");
     recorder_forget(w->recorder);
-    asks(r, "fetch all from c", "E42501 ZI");
-    sent_nothing(w);
+    raw_asks(r, "fetch all from c", "E42501 ZI");
+    recorder_got_nothing(w->recorder);
     /* By message. */
-    asks(r, "begin", "C ZT");
+    raw_asks(r, "begin", "C ZT");
     run(r, "", "declare e cursor for select * from public.t");
     raw_sync(r);
-    answers(r, "1 2 n C ZT");
+    raw_answers(r, "1 2 n C ZT");
     run(r, "", "fetch 10 from e");
     raw_sync(r);
-    answers(r, "1 2 n C ZT");
-    asks(r, "declare f cursor for " REFUSED, "E42501 ZE");
-    asks(r, "rollback", "C ZI");
+    raw_answers(r, "1 2 n C ZT");
+    raw_asks(r, "declare f cursor for " REFUSED, "E42501 ZE");
+    raw_asks(r, "rollback", "C ZI");
     ends(w, r, NULL);
 }
 
@@ -455,14 +440,14 @@ static void a_refusal_fails_the_transaction(void **state)
 {
     struct world *w = *state;
     struct raw *r = log_in(w, "loader");
-    asks(r, "begin", "C ZT");
-    asks(r, OK, "C ZT");
-    asks(r, REFUSED, "E42501 ZE");
-    asks(r, OK, "E25P02 ZE");
+    raw_asks(r, "begin", "C ZT");
+    raw_asks(r, OK, "C ZT");
+    raw_asks(r, REFUSED, "E42501 ZE");
+    raw_asks(r, OK, "E25P02 ZE");
     raw_query(r, "commit");
     assert_int_equal(raw_next(r), 'C');
     assert_string_equal((const char *)r->body, "ROLLBACK");
-    answers(r, "ZI");
+    raw_answers(r, "ZI");
     /* By message, in one batch with what came before. */
     run(r, "", "begin");
     run(r, "", OK);
@@ -472,16 +457,16 @@ static void a_refusal_fails_the_transaction(void **state)
     raw_answer(r);
     assert_non_null(strstr(r->answer, "E42501"));
     assert_true(was_sent(w, "refused by the proxy"));
-    asks(r, "rollback", "C ZI");
+    raw_asks(r, "rollback", "C ZI");
     /* The whole in one pipeline of queries. */
     raw_query(r, "begin");
     raw_query(r, OK);
     raw_query(r, REFUSED);
     raw_query(r, "commit");
-    answers(r, "C ZT");
-    answers(r, "C ZT");
-    answers(r, "E42501 ZE");
-    answers(r, "C ZI");
+    raw_answers(r, "C ZT");
+    raw_answers(r, "C ZT");
+    raw_answers(r, "E42501 ZE");
+    raw_answers(r, "C ZI");
     ends(w, r, NULL);
 }
 
@@ -501,7 +486,7 @@ static void startup_parameters_do_not_reach_further(void **state)
                     "client_encoding", "SJIS", "readonly", "true", "standard_conforming_strings",
                     "off", "unheard_of", "hr_unknown", "application_name", "etl_app", NULL });
     assert_non_null(strstr(raw_answer(r), "ZI"));
-    asks(r, OK, "C ZI");
+    raw_asks(r, OK, "C ZI");
     static const char *const gone[] = { "hr_path",  "hr_option",      "hr_unknown", "SJIS",
                                         "readonly", "case_sensitive", "conforming" };
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
@@ -524,8 +509,9 @@ static void startup_parameters_do_not_reach_further(void **state)
         "use other",
         "discard all",
     };
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) asks(r, refused[i], "E42501 ZI");
-    sent_nothing(w);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        raw_asks(r, refused[i], "E42501 ZI");
+    recorder_got_nothing(w->recorder);
     raw_close(r);
 }
 
@@ -586,13 +572,13 @@ static void the_search_path_of_a_role_is_set(void **state)
         r, RAW_PROTOCOL_3_0,
         (const char *[]){ "user", "reader", "database", "paths", "search_path", "hr", NULL });
     assert_non_null(strstr(raw_answer(r), "ZI"));
-    asks(r, "select * from public.t", "C ZI");
+    raw_asks(r, "select * from public.t", "C ZI");
     assert_true(was_sent(w, "search_path"));
     assert_true(was_sent(w, "mart"));
     assert_false(was_sent(w, "hr"));
     recorder_forget(w->recorder);
-    asks(r, "select * from t", "E42501 ZI"); /* it might be mart's */
-    sent_nothing(w);
+    raw_asks(r, "select * from t", "E42501 ZI"); /* it might be mart's */
+    recorder_got_nothing(w->recorder);
     raw_close(r);
 }
 
@@ -600,13 +586,13 @@ static void nobody_meets_a_temporary_table(void **state)
 {
     struct world *w = *state;
     struct raw *a = log_in(w, "stager"), *b = raw_open(w->proxy.port, NULL);
-    asks(a, "create temp table events (secret int)", "C ZI");
-    asks(a, "insert into public.events values ('mine')", "C ZI");
+    raw_asks(a, "create temp table events (secret int)", "C ZI");
+    raw_asks(a, "insert into public.events values ('mine')", "C ZI");
     int first = recorder_connection(w->recorder, "secret int");
     assert_int_equal(recorder_connection(w->recorder, "'mine'"), first);
     raw_close(a);
     assert_true(raw_login(b, "stager"));
-    for (int i = 0; i < 6; i++) asks(b, "insert into public.events values ('others')", "C ZI");
+    for (int i = 0; i < 6; i++) raw_asks(b, "insert into public.events values ('others')", "C ZI");
     assert_int_not_equal(recorder_connection(w->recorder, "'others'"), first);
     raw_close(b);
 }
@@ -615,10 +601,10 @@ static void a_server_that_changes_its_encoding_is_left(void **state)
 {
     struct world *w = *state;
     struct raw *r = log_in(w, "loader");
-    asks(r, "insert into public.events values ('sjis')", "E08P01 end");
+    raw_asks(r, "insert into public.events values ('sjis')", "E08P01 end");
     raw_close(r);
     r = log_in(w, "loader");
-    asks(r, OK, "C ZI");
+    raw_asks(r, OK, "C ZI");
     raw_close(r);
 }
 
@@ -654,10 +640,11 @@ static void drivers_can_connect(void **state)
         if (strchr(raw_answer(r), 'E')) fail_msg("%s: %s", probes[i], r->answer);
     }
     raw_query(r, ";");
-    answers(r, "I ZI");
+    raw_answers(r, "I ZI");
     recorder_forget(w->recorder);
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) asks(r, refused[i], "E42501 ZI");
-    sent_nothing(w);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        raw_asks(r, refused[i], "E42501 ZI");
+    recorder_got_nothing(w->recorder);
     raw_close(r);
 }
 
@@ -690,7 +677,7 @@ static void frames_that_lie_end_the_session(void **state)
         raw_answer(r);
         if (strcmp(r->answer, "E08P01 end") != 0 && strcmp(r->answer, "E54000 end") != 0)
             fail_msg("frame %zu: %s", i, r->answer);
-        sent_nothing(w);
+        recorder_got_nothing(w->recorder);
         raw_close(r);
     }
     /* Less than was said, and then nothing. */
@@ -698,7 +685,7 @@ static void frames_that_lie_end_the_session(void **state)
     raw_lie(r, 'Q', 1000, OK, sizeof OK);
     raw_half_close(r);
     raw_answer(r);
-    sent_nothing(w);
+    recorder_got_nothing(w->recorder);
     raw_close(r);
 }
 
@@ -712,36 +699,36 @@ static void what_was_prepared_is_judged_by_the_rules_of_today(void **state)
     raw_parse(r, "s1", OK);
     raw_parse(r, "", OK_2);
     raw_sync(r);
-    answers(r, "1 1 ZI");
-    asks(by_sql, "prepare p as " OK, "C ZI");
-    asks(by_sql, "execute p", "C ZI");
-    asks(plain, REFUSED, "C ZI");
+    raw_answers(r, "1 1 ZI");
+    raw_asks(by_sql, "prepare p as " OK, "C ZI");
+    raw_asks(by_sql, "execute p", "C ZI");
+    raw_asks(plain, REFUSED, "C ZI");
     reload(w, roles_withdrawn);
     recorder_forget(w->recorder);
     raw_bind(r, "s1");
     raw_execute(r);
     raw_sync(r);
-    answers(r, "E42501 ZI");
+    raw_answers(r, "E42501 ZI");
     raw_bind(r, "");
     raw_execute(r);
     raw_sync(r);
-    answers(r, "E42501 ZI");
+    raw_answers(r, "E42501 ZI");
     raw_say(r, 'D', "Ss1", 4);
     raw_sync(r);
-    answers(r, "E42501 ZI");
-    asks(r, OK, "E42501 ZI");
-    asks(by_sql, "execute p", "E42501 ZI");
-    sent_nothing(w);
-    asks(r, "insert into public.other values (1)", "C ZI");
+    raw_answers(r, "E42501 ZI");
+    raw_asks(r, OK, "E42501 ZI");
+    raw_asks(by_sql, "execute p", "E42501 ZI");
+    recorder_got_nothing(w->recorder);
+    raw_asks(r, "insert into public.other values (1)", "C ZI");
     /* Who went unread has to come again. */
     recorder_forget(w->recorder);
-    asks(plain, REFUSED, "E57P01 end");
-    sent_nothing(w);
+    raw_asks(plain, REFUSED, "E57P01 end");
+    recorder_got_nothing(w->recorder);
     reload(w, roles);
     raw_bind(r, "s1");
     raw_execute(r);
     raw_sync(r);
-    answers(r, "2 C ZI");
+    raw_answers(r, "2 C ZI");
     raw_close(plain);
     raw_close(by_sql);
     raw_close(r);
@@ -755,34 +742,34 @@ static void what_waits_for_a_server_is_judged_by_the_rules_of_today(void **state
     struct raw *busy[4], *in_line = log_in(w, "loader"), *other = log_in(w, "loader");
     for (int i = 0; i < 4; i++) {
         busy[i] = log_in(w, "loader");
-        asks(busy[i], "begin", "C ZT");
+        raw_asks(busy[i], "begin", "C ZT");
     }
     recorder_forget(w->recorder);
     raw_query(in_line, OK);
     raw_query(in_line, REFUSED);
     raw_query(in_line, OK_2);
     in_line->wait_ms = 50;
-    answers(in_line, "silence");
+    raw_answers(in_line, "silence");
     in_line->wait_ms = 5000;
-    sent_nothing(w);
-    asks(busy[0], "commit", "C ZI");
-    answers(in_line, "C ZI");
-    answers(in_line, "E42501 ZI");
-    answers(in_line, "C ZI");
+    recorder_got_nothing(w->recorder);
+    raw_asks(busy[0], "commit", "C ZI");
+    raw_answers(in_line, "C ZI");
+    raw_answers(in_line, "E42501 ZI");
+    raw_answers(in_line, "C ZI");
     assert_false(was_sent(w, "salaries"));
 
-    asks(busy[0], "begin", "C ZT");
+    raw_asks(busy[0], "begin", "C ZT");
     recorder_forget(w->recorder);
     raw_query(other, OK);
     other->wait_ms = 50;
-    answers(other, "silence");
+    raw_answers(other, "silence");
     other->wait_ms = 5000;
     reload(w, roles_withdrawn);
-    asks(busy[0], "commit", "C ZI");
-    answers(other, "E42501 ZI");
+    raw_asks(busy[0], "commit", "C ZI");
+    raw_answers(other, "E42501 ZI");
     assert_false(was_sent(w, "events"));
     reload(w, roles);
-    asks(other, OK, "C ZI");
+    raw_asks(other, OK, "C ZI");
     for (int i = 0; i < 4; i++) raw_close(busy[i]);
     raw_close(in_line);
     raw_close(other);

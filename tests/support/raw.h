@@ -75,6 +75,10 @@ const char *raw_field(const struct raw *r, char field);
  * "ZI" with its status, "E42501" with its SQLSTATE, "end", "silence". ParameterStatus and notices
  * are left out; several DataRows or CopyData in a row count as one. */
 const char *raw_answer(struct raw *r);
+#define raw_answers(r, wanted) assert_string_equal(raw_answer(r), wanted)
+
+/* A Query, and its answer. */
+#define raw_asks(r, sql, wanted) (raw_query(r, sql), raw_answers(r, wanted))
 
 /* Startup as `user` on database postgres, to the first ReadyForQuery. False: it did not come. */
 bool raw_login(struct raw *r, const char *user);

@@ -325,6 +325,14 @@ bool recorder_startups_have(struct recorder *r, const char *text)
     return has;
 }
 
+size_t recorder_count(struct recorder *r)
+{
+    pthread_mutex_lock(&r->lock);
+    size_t len = r->len;
+    pthread_mutex_unlock(&r->lock);
+    return len;
+}
+
 const char *recorder_types(struct recorder *r)
 {
     pthread_mutex_lock(&r->lock);

@@ -36,6 +36,14 @@ bool recorder_startups_have(struct recorder *r, const char *text);
 /* The types of the messages, in order: "QPBES". Valid until the next call. */
 const char *recorder_types(struct recorder *r);
 
+/* Fails the test, with the messages' types, when a single byte came since recorder_forget. */
+size_t recorder_count(struct recorder *r);
+#define recorder_got_nothing(r)                                                                    \
+    do {                                                                                           \
+        size_t bytes_ = recorder_count(r);                                                         \
+        if (bytes_) fail_msg("the server was sent %zu bytes: %s", bytes_, recorder_types(r));      \
+    } while (0)
+
 /* The connection that a message with this text came by, from 1; 0: none did. */
 int recorder_connection(struct recorder *r, const char *text);
 
