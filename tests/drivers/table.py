@@ -4,7 +4,7 @@ import os
 import re
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-TARGETS = {"sluice": "session mode", "sluice-transaction": "transaction mode", "sluice-one": "one server", "redshift": "the fake of Redshift"}
+TARGETS = ("sluice", "sluice-transaction", "sluice-routed", "sluice-one", "redshift")
 ORDER = ("login tls md5 cleartext simple params prepared transaction cursor big error refused cancel reconnect two one-server "
          "extended").split()
 

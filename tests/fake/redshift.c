@@ -1,7 +1,7 @@
 /* redshift: plays the parts of Amazon Redshift that a proxy meets, around a real PostgreSQL.
  *
  *   redshift -l PORT -s SERVER_PORT [-a METHOD] [-u USER=PASSWORD]... [-c CERTS] [-v VERSION] [-q]
- *            [-p PROGRAM]
+ *            [-p PROGRAM] [-t TABLE]
  *
  *   -a   how it asks for the password: trust, cleartext (code 3), md5 (5), digest (13, the
  * default), idp (14: the client must have spoken of an identity provider; the token alone says who
@@ -9,6 +9,7 @@
  * and server.key of this directory -v   the highest client_protocol_version it grants (default 1)
  * -q   the startup only: no statement is refused or rewritten
  * -p   what serves s3:// for COPY and UNLOAD: "s3.py ENDPOINT" (redshift_s3.h)
+ * -t   a table, OID=SCHEMA.NAME, that wide RowDescriptions name, with columns that are not null
  *
  * As Redshift does: the ParameterStatus set, `UNICODE`, lower-case datestyle, no
  * standard_conforming_strings (and backslashes that always escape), unknown startup keys are FATAL
@@ -19,7 +20,7 @@
  *
  * What it is not: no Redshift SQL (no DISTKEY, SUPER, #tables; of COPY and UNLOAD what
  * redshift_s3.h says), no PortalSuspended restrictions, no binary formats of version 2, no WLM, no
- * limits, no PID changes, and the schema and table names in wide RowDescriptions are empty.
+ * limits, no PID changes, and wide RowDescriptions name no table but that of -t.
  * SQLSTATEs are those that users reported; where none is known it is 0A000. It was written from
  * Amazon's open-source drivers and bug reports, and never compared with a cluster.
  *
@@ -60,6 +61,8 @@ struct options {
     bool startup_only;
     const char *user[USER_CAP]; /* NAME=PASSWORD */
     const char *program;        /* serves S3; NULL: none */
+    unsigned table;             /* that wide RowDescriptions name */
+    char schema[64], name[64];
     SSL_CTX *tls;
 };
 
@@ -540,12 +543,14 @@ static void wide_description(struct session *s, const char *m, size_t n)
         const char *name = at;
         size_t field = strlen(name) + 1 + 18;
         if (field > (size_t)(end - at)) die("RowDescription");
+        bool known = s->o->table && get_u32(name + strlen(name) + 1) == s->o->table;
+        const char flags[2] = { known ? 0x10 : 0, known ? 1 : 0 };
         add(&o, at, field);
-        add_text(&o, "");
-        add_text(&o, "");
+        add_text(&o, known ? s->o->schema : "");
+        add_text(&o, known ? s->o->name : "");
         add_text(&o, name);
         add_text(&o, s->database);
-        add(&o, "\0\0", 2);
+        add(&o, flags, 2); /* searchable, not null, in no case */
         at += field;
     }
     finish(&s->client, &o);
@@ -852,7 +857,7 @@ int main(int argc, char **argv)
 {
     struct options o = { .method = DIGEST, .max_version = 1 };
     int option, one = 1;
-    while ((option = getopt(argc, argv, "l:s:a:u:c:v:qp:")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "l:s:a:u:c:v:qp:t:")) != -1) switch (option) {
         case 'l': o.port = atoi(optarg); break;
         case 's': o.server_port = atoi(optarg); break;
         case 'a': o.method = method_of(optarg); break;
@@ -863,6 +868,9 @@ int main(int argc, char **argv)
         case 'v': o.max_version = atoi(optarg); break;
         case 'q': o.startup_only = true; break;
         case 'p': o.program = optarg; break;
+        case 't':
+            if (sscanf(optarg, "%u=%63[^.].%63s", &o.table, o.schema, o.name) != 3) return 2;
+            break;
         default: return 2;
         }
     if (!o.port || !o.server_port) return 2;

@@ -13,6 +13,7 @@ run=(postgresql postgresql-client redis-server openssl procps util-linux)
 lint=(clang-format clang clang-tidy cppcheck shellcheck binutils git)
 bench=(pgbouncer strace util-linux)
 package=(debhelper dpkg-dev fakeroot lintian)
+image=(buildah debootstrap jq iproute2 util-linux)
 odbc=(odbc-postgresql unixodbc)
 metrics=(prometheus) # promtool, for the metrics' form
 browser=(chromium fonts-dejavu-core nodejs npm)
