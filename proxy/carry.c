@@ -332,6 +332,7 @@ void carry_settled(struct session *s)
 {
     struct server *server = s->server;
     s->settling = false;
+    s->moves = 0;
     if (!s->settle_failed) {
         note_names(server, settings_of(server), wanted(s));
         replace(&server->settings, settings_ref(wanted(s)));

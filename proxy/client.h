@@ -31,6 +31,8 @@
     X(SECURED)                                                                                     \
     X(CANCEL)                                                                                      \
     X(STARTUP)                                                                                     \
+    X(BEREFT)                                                                                      \
+    X(UNGREETED)                                                                                   \
     X(PROOF) X(PROVED) X(WELCOMED) X(REQUEST) X(SERVED) X(WITHDRAWN) X(RELEASED) X(REFUSED) X(GONE)
 
 enum client_state {

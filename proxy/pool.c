@@ -438,11 +438,20 @@ static bool will_pass(const struct err *err)
     return strncmp(err->message, "57P0", 4) == 0 || strncmp(err->message, "53", 2) == 0;
 }
 
+static void note_loss(const struct pool *p, const struct server *s, enum pool_place was,
+                      const struct err *err)
+{
+    log_event(p->env->log, EVENT_server_lost, LOG_U64("server", s->id), LOG_TEXT("pool", p->key),
+              LOG_TEXT("state", was == POOL_IDLE ? "idle" : "busy"), LOG_TEXT("why", err->message),
+              LOG_END);
+}
+
 static void on_failed(struct server *s, const struct err *err)
 {
     struct pool *p = pool_of(s);
     enum pool_place was = (enum pool_place)s->place;
     place(p, s, POOL_LEAVING);
+    if (was != POOL_OPENING) note_loss(p, s, was, err);
     if (was == POOL_BUSY && s->session) {
         p->events->on_lost(s, err);
         s->session = NULL;
@@ -579,23 +588,40 @@ static void remember_pairs(struct pool *p, struct slice pairs)
     buf_add_slice(&p->recent_pairs, pairs);
 }
 
-struct server *pool_join(struct pool *p, struct pool_ticket *t)
+static struct server *take_idle(struct pool *p, const struct pool_ticket *t)
 {
-    if (list_is_empty(&p->line) && !p->paused) {
-        struct server *s = idle_for(p, t);
-        if (s) {
-            place(p, s, POOL_BUSY);
-            return s;
-        }
-    }
-    remember_pairs(p, t->pairs);
-    t->since_ms = env_now_ms(p->env);
-    list_push_back(&p->line, &t->node);
+    struct server *s = p->paused ? NULL : idle_for(p, t);
+    if (s) place(p, s, POOL_BUSY);
+    return s;
+}
+
+static void wait_in_line(struct pool *p)
+{
     p->n_line++;
     metrics_add(&p->env->metrics, METRIC_waits, 1);
     metrics_add(&p->env->metrics, METRIC_clients_waiting, 1);
     dial_as_needed(p);
     watch_line(p);
+}
+
+struct server *pool_join(struct pool *p, struct pool_ticket *t)
+{
+    struct server *s = list_is_empty(&p->line) ? take_idle(p, t) : NULL;
+    t->since_ms = env_now_ms(p->env);
+    if (s) return s;
+    remember_pairs(p, t->pairs);
+    list_push_back(&p->line, &t->node);
+    wait_in_line(p);
+    return NULL;
+}
+
+struct server *pool_join_again(struct pool *p, struct pool_ticket *t)
+{
+    struct server *s = take_idle(p, t);
+    if (s) return s;
+    list_push_front(&p->line, &t->node);
+    wheel_cancel(&p->line_timer); /* it was set for another */
+    wait_in_line(p);
     return NULL;
 }
 

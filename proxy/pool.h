@@ -140,6 +140,10 @@ void pool_close(struct pool *p, const struct err *why);
  * `refused` is called, later, unless pool_leave comes first. */
 struct server *pool_join(struct pool *p, struct pool_ticket *t);
 
+/* The same for one whose server was lost before it was asked anything: at the head of the line, and
+ * its time goes on. */
+struct server *pool_join_again(struct pool *p, struct pool_ticket *t);
+
 /* The welcome for these settings; NULL: not known yet. */
 const struct params *pool_recall(const struct pool *p, const struct settings *settings);
 void pool_remember(struct pool *p, struct settings *settings, const struct params *params);

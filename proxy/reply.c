@@ -76,11 +76,18 @@ static void drop_locals(struct server *server)
     while (txn_take_local(&server->txn, &entry)) local_drop(NULL, entry.local);
 }
 
-/* A FATAL is the server's last word; we add none of our own. */
-static void note_farewell(struct session *s, const struct piece *p)
+/* A FATAL is the server's last word; we add none of our own. It is the client's to hear even when
+ * it answers something of ours, unless nothing of the client's was sent yet: then another server
+ * is.
+ */
+static bool take_farewell(struct session *s, struct server *server, const struct piece *p,
+                          bool *pass)
 {
-    struct slice severity = backend_field(piece_body(p), 'S');
-    s->farewell = slice_is(severity, "FATAL") || slice_is(severity, "PANIC");
+    if (!server_hear_farewell(server, piece_body(p)) || !s) return false;
+    *pass = !session_moves_on(s);
+    s->farewell = *pass;
+    if (*pass) guide_erred(s);
+    return true;
 }
 
 /* The first piece of a message. False: the server has lost the thread. */
@@ -122,6 +129,7 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         break;
     case BACKEND_ERROR:
         drop_entries(s, server);
+        if (take_farewell(s, server, p, pass)) break;
         if (slice_is(backend_field(piece_body(p), 'C'), "26000"))
             stmt_shelf_doubt(&server->shelf); /* lost, perhaps: the next time it is parsed again */
         if (s && a.kind == TXN_QUERY && a.tag == CARRY_TAG && !a.async)
@@ -133,10 +141,7 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         else if (s)
             carry_failed(s, piece_body(p));
         server->cleaning_failed |= a.tag == ORPHAN_TAG && a.kind == TXN_QUERY && !a.async;
-        if (*pass && s) {
-            guide_erred(s);
-            note_farewell(s, p);
-        }
+        if (*pass && s) guide_erred(s);
         break;
     default: break;
     }

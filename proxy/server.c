@@ -161,6 +161,7 @@ static void do_bury(struct server *s, const void *arg)
     buf_fini(&s->held);
     buf_fini(&s->kept);
     buf_fini(&s->pairs);
+    free(s->last_words);
     free(s->found_host);
     metrics_sub(&s->env->metrics, METRIC_servers, 1);
     s->events->on_closed(s);
@@ -437,6 +438,21 @@ bool server_note(struct server *s, struct slice name, struct slice value)
     return params_set(&s->params, name, value);
 }
 
+bool server_hear_farewell(struct server *s, struct slice body)
+{
+    struct slice severity = backend_field(body, 'V'), state = backend_field(body, 'C');
+    struct slice text = backend_field(body, 'M');
+    char words[200];
+    if (!severity.at)
+        severity = backend_field(body, 'S'); /* before 9.6, in the server's language */
+    if (!slice_is(severity, "FATAL") && !slice_is(severity, "PANIC")) return false;
+    snprintf(words, sizeof words, "%.*s %.*s", state.len == 5 ? 5 : 0, state.at ? state.at : "",
+             text.len < 150 ? (int)text.len : 150, text.at ? text.at : "");
+    free(s->last_words);
+    s->last_words = strdup(words);
+    return true;
+}
+
 static void take_key_data(struct server *s, struct slice body)
 {
     struct slice key;
@@ -532,7 +548,8 @@ static void on_end(struct stream *stream, enum stream_end end, const struct err 
     metrics_add(&s->env->metrics, METRIC_servers_lost, s->pid ? 1 : 0);
     server_fail(s, s->pid ? ERR_SERVER_LOST : ERR_SERVER_UNREACHABLE,
                 "the warehouse closed the connection (%s)",
-                err                       ? err->message
+                s->last_words             ? s->last_words
+                : err                     ? err->message
                 : end == STREAM_TRUNCATED ? "TLS stream cut short"
                                           : "end of file");
 }

@@ -95,6 +95,7 @@ struct server {
     struct settings *settings; /* what it is set to; NULL: as it began */
     struct stmt_shelf shelf;   /* prepared statements that it has under our names */
     union socket_address address;
+    char *last_words; /* of its FATAL, with the SQLSTATE in front; NULL: it said none */
     char *found_host; /* where AWS says that the cluster is; NULL: the configuration says it */
     uint16_t found_port;
     uint64_t id;
@@ -128,6 +129,9 @@ void server_close(struct server *s);
 
 /* It has said something of itself: kept in `params`, and understood. False: no memory. */
 bool server_note(struct server *s, struct slice name, struct slice value);
+
+/* It said FATAL or PANIC: its last word, remembered for the log. */
+bool server_hear_farewell(struct server *s, struct slice body);
 
 /* The one way to move; see server.def. */
 void server_step(struct server *s, enum server_event event, const void *arg);

@@ -583,6 +583,26 @@ static void on_server_drained(struct server *server)
     if (s) stream_resume(&s->client.stream);
 }
 
+/* A session whose settings end each server that they are brought to must come to an end. */
+enum { MOVES_MAX = 8 };
+
+bool session_moves_on(const struct session *s)
+{
+    return s->settling && !s->keeps_server && !s->pinned && s->client.state == CLIENT_ACTIVE &&
+           s->moves < MOVES_MAX;
+}
+
+static void move_on(struct session *s)
+{
+    metrics_add(&s->client.env->metrics, METRIC_sessions_moved_on, 1);
+    s->moves++;
+    s->settling = s->resume = false;
+    client_step(&s->client, s->greeting ? CLIENT_ON_UNGREETED : CLIENT_ON_BEREFT, NULL);
+    s->greeting = false;
+    struct server *server = pool_join_again(s->pool, &s->ticket);
+    if (server) on_served(&s->ticket, server);
+}
+
 /* The server died under its session. The client hears of it once, and only where a message may
  * begin; in the middle of a row there is nothing left but to close. */
 static void on_lost(struct server *server, const struct err *err)
@@ -590,7 +610,9 @@ static void on_lost(struct server *server, const struct err *err)
     struct session *s = server->session;
     bool in_message = server->passing && !frame_is_at_start(&server->frame);
     s->server = NULL;
-    if (s->farewell || in_message) {
+    if (err->code == ERR_SERVER_LOST && !s->farewell && session_moves_on(s)) {
+        move_on(s);
+    } else if (s->farewell || in_message) {
         client_step(&s->client, CLIENT_ON_REFUSED, NULL);
     } else {
         client_refuse(&s->client, err);

@@ -62,6 +62,7 @@ struct session {
     uint32_t pin_tag, pin_serial;
     uint8_t pin_by;
     struct cancel_entry cancel;
+    uint8_t moves; /* servers lost in a row before anything was sent: see session_moves_on */
     uint8_t change_cycles; /* carry: answers since a setting was changed */
     uint8_t watched;       /* enum watch_kind */
     bool changing : 1, change_failed : 1, rolled_back : 1; /* carry: a change is under way */
@@ -109,6 +110,10 @@ void session_refuse(struct session *s, const struct err *err);
 
 /* From now on the session keeps its server, which is closed in the end. The first reason stays. */
 void session_pin(struct session *s, const char *why);
+
+/* Whether the session gets another server if it loses the one it has, and nobody need hear of it:
+ * its settings were being brought there, and nothing of the client's was sent yet. */
+bool session_moves_on(const struct session *s);
 
 /* After each turn of replies: gives the server back when it is free for others. */
 void session_replied(struct session *s);

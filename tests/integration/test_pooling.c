@@ -500,7 +500,75 @@ static void lost_servers_cost_one_error_each_and_no_wrong_answer(void **state)
         kit_print_log(w->kit, p.log_name, stderr);
     }
     assert_int_equal(status, 0);
+    /* Each that hit a client had its SQLSTATE from PostgreSQL, none from us. */
+    assert_int_equal(before_log_count(w->kit, &p, "sqlstate=08006"), 0);
     assert_true(proxy_stop(w->kit, &p));
+}
+
+/* The only server of w->one stands still while `ask` is on its way, and is ended before it goes on.
+ */
+static void lose_the_server_under(struct world *w, PGconn *c, const char *ask)
+{
+    char *pid = postgres_ask(&w->pg, "select pid from pg_stat_activity where usename = 'postgres' "
+                                     "and backend_type = 'client backend' and pid <> "
+                                     "pg_backend_pid()");
+    pid_t server = (pid_t)atoi(pid);
+    assert_true(server > 1);
+    assert_int_equal(kill(server, SIGSTOP), 0);
+    assert_true(PQsendQuery(c, ask));
+    kit_sleep_ms(200);
+    before_terminate(&w->pg, "postgres");
+    assert_int_equal(kill(server, SIGCONT), 0);
+    free(pid);
+}
+
+/* "": what the query says, or the SQLSTATE of its failure. */
+static void assert_result(PGconn *c, const char *wanted)
+{
+    PGresult *result = PQgetResult(c);
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (PQresultStatus(result) == PGRES_TUPLES_OK)
+        assert_string_equal(PQgetvalue(result, 0, 0), wanted);
+    else
+        assert_string_equal(state ? state : "none", wanted);
+    PQclear(result);
+    while ((result = PQgetResult(c))) PQclear(result);
+}
+
+/* Lost while it takes the settings of a client who has not asked it anything yet: another one does.
+ * Lost after that: the client hears the warehouse's own SQLSTATE, once, and nothing is sent twice.
+ */
+static void a_server_lost_before_it_was_asked_costs_nothing(void **state)
+{
+    struct world *w = *state;
+    struct proxy *p = &w->one;
+    const char *lost = "state=busy why=\"the warehouse closed the connection (57P01";
+    int losses = before_log_count(w->kit, p, lost);
+    int refusals = before_log_count(w->kit, p, "session.setting_refused");
+    PGconn *a = client(p, "application_name=a"), *b = client(p, "application_name=b");
+    for (int round = 0; round < 3; round++) {
+        assert_says(b, "show application_name", "b");
+        lose_the_server_under(w, a, "show application_name");
+        assert_result(a, "a");
+    }
+    assert_int_equal(before_log_count(w->kit, p, lost), losses + 3);
+    assert_int_equal(before_log_count(w->kit, p, "session.setting_refused"), refusals);
+    /* It has been asked. */
+    assert_says(a, "show application_name", "a");
+    lose_the_server_under(w, a, "insert into t values (5701, 'once')");
+    assert_result(a, "57P01");
+    assert_string_equal(before_says(a, "select 1"), "lost");
+    PQfinish(a);
+    assert_says(b, "select count(*) from t where i = 5701", "0");
+    /* Pinned to what is gone, with settings that would have to be brought back to it. */
+    a = client(p, "options='-c timezone=Asia/Tokyo'");
+    assert_says(a, "create temp table mine (i int)", "CREATE TABLE");
+    assert_says(a, "reset timezone", "RESET");
+    lose_the_server_under(w, a, "show timezone");
+    assert_result(a, "57P01");
+    PQfinish(a);
+    assert_says(b, "show application_name", "b");
+    PQfinish(b);
 }
 
 /* ---- clients that misbehave ----------------------------------------------------------------- */
@@ -663,6 +731,7 @@ int main(void)
         cmocka_unit_test(pipelines_of_any_depth_are_answered_in_order),
         cmocka_unit_test(who_waits_too_long_is_told),
         cmocka_unit_test(nobody_is_lost_in_the_crowd),
+        cmocka_unit_test(a_server_lost_before_it_was_asked_costs_nothing),
         cmocka_unit_test(lost_servers_cost_one_error_each_and_no_wrong_answer),
         cmocka_unit_test(a_client_that_is_gone_has_its_query_cancelled),
         cmocka_unit_test(a_client_that_never_reads_costs_little),
