@@ -130,10 +130,33 @@ static const char *hint_of(const struct verdict *v)
     case GRANTS_TEXT: return sql_lex_flag_hint((enum sql_lex_flag)v->flag);
     case GRANTS_CAPITALS: return "use lower case";
     case GRANTS_RETURNING: return "turn off generated keys in the driver";
-    case GRANTS_SYNTAX: return "ask the operator; see the dialect notes";
+    case GRANTS_SYNTAX: return "what is not recognised as Redshift's SQL is refused";
+    case GRANTS_STATEMENT: return "no restricted role may send such a statement";
     case GRANTS_SIZE: return "use COPY";
     default: return "";
     }
+}
+
+/* A role that the catalogue is not granted to, and a name of the catalogue. */
+static bool lacks_catalog(const struct grants *g, const struct verdict *v)
+{
+    const struct slice name = slice_str(v->object);
+    return g->catalog.count == 0 &&
+           (slice_starts(name, "pg_") || slice_starts(name, "information_schema."));
+}
+
+/* What whoever writes the configuration would have to change. */
+static void hint_at_grant(const struct grants *g, const struct verdict *v, struct err *err)
+{
+    const char *verb = sql_verb_name(v->reason == GRANTS_READ ? SQL_VERB_SELECT : v->verb);
+    if (lacks_catalog(g, v) && v->reason != GRANTS_VERB)
+        err_hint(err, "desktop tools need \"catalog\": true in role \"%.*s\"", SLICE_ARG(g->name));
+    else if (v->reason == GRANTS_FUNCTION && v->object[0])
+        err_hint(err, "if it may be called, name it in \"functions\" of role \"%.*s\"",
+                 SLICE_ARG(g->name));
+    else if (v->reason == GRANTS_TABLE || v->reason == GRANTS_READ || v->reason == GRANTS_VERB)
+        err_hint(err, "if it is meant, grant the verb %s in role \"%.*s\"", verb,
+                 SLICE_ARG(g->name));
 }
 
 void grants_explain(const struct grants *g, const struct verdict *v, struct err *err)
@@ -153,10 +176,13 @@ void grants_explain(const struct grants *g, const struct verdict *v, struct err 
     err_detail(err, "reason: %s", grants_reason_code(v->reason));
     const bool is_name = v->reason == GRANTS_TABLE || v->reason == GRANTS_READ;
     if (v->reason == GRANTS_QUALIFY)
-        err_hint(err, "write schema.%s", v->object);
+        err_hint(err, "write schema.%s, or give role \"%.*s\" a search_path", v->object,
+                 SLICE_ARG(g->name));
     else if (is_name && v->parts > 2)
         err_hint(err, "a name of %u parts needs a grant of %u parts", v->parts, v->parts);
     else if (hint_of(v)[0])
         err_hint(err, "%s", hint_of(v));
+    else
+        hint_at_grant(g, v, err);
     err->position = position(v->text, v->at);
 }

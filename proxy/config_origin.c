@@ -151,20 +151,27 @@ bool config_origin_fetch(struct config_origin *s, config_origin_done *done, void
 
 /* ---- as a configuration ---------------------------------------------------------------------- */
 
-struct config *config_origin_parse(const char *name, struct slice text, struct problems *problems)
+static struct config *parse(const char *name, struct slice text, bool has_files,
+                            struct problems *problems)
 {
     struct config_world world = {
         .path = name,
         .directory = CONFIG_ORIGIN_DIRECTORY,
         .now_s = (uint64_t)time(NULL),
-        .has_files = true,
+        .has_files = has_files,
     };
     return config_parse(text, &world, problems);
+}
+
+struct config *config_origin_parse(const char *name, struct slice text, struct problems *problems)
+{
+    return parse(name, text, true, problems);
 }
 
 struct loading {
     const char *name;
     char *version;
+    bool has_files;
     struct problems *problems;
     struct config *config;
     bool over;
@@ -180,7 +187,7 @@ static void on_loaded(void *owner, struct slice text, const char *version, const
         return;
     }
     if (l->version) snprintf(l->version, CONFIG_ORIGIN_VERSION_BYTES, "%s", version);
-    l->config = config_origin_parse(l->name, text, l->problems);
+    l->config = parse(l->name, text, l->has_files, l->problems);
 }
 
 static void load_on(uv_loop_t *loop, struct loading *l)
@@ -200,21 +207,32 @@ static void load_on(uv_loop_t *loop, struct loading *l)
     config_origin_free(s);
 }
 
-struct config *config_origin_load(const char *name, char version[CONFIG_ORIGIN_VERSION_BYTES],
-                                  struct problems *problems)
+static struct config *load(struct loading *l)
 {
-    struct loading l = { .name = name, .version = version, .problems = problems };
     uv_loop_t loop;
     uv_async_t alive; /* the wheel alone keeps no loop running */
-    if (version) *version = 0;
-    if (!config_origin_is_remote(name)) return config_load(name, problems);
+    if (l->version) *l->version = 0;
+    if (!config_origin_is_remote(l->name))
+        return l->has_files ? config_load(l->name, l->problems) : config_look(l->name, l->problems);
     if (uv_loop_init(&loop) != 0 || uv_async_init(&loop, &alive, NULL) != 0) {
-        problem_error(problems, 0, "no event loop for fetching the configuration");
+        problem_error(l->problems, 0, "no event loop for fetching the configuration");
         return NULL;
     }
-    load_on(&loop, &l);
+    load_on(&loop, l);
     uv_close((uv_handle_t *)&alive, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
-    return l.config;
+    return l->config;
+}
+
+struct config *config_origin_load(const char *name, char version[CONFIG_ORIGIN_VERSION_BYTES],
+                                  struct problems *problems)
+{
+    return load(&(struct loading){
+        .name = name, .version = version, .has_files = true, .problems = problems });
+}
+
+struct config *config_origin_look(const char *name, struct problems *problems)
+{
+    return load(&(struct loading){ .name = name, .problems = problems });
 }

@@ -51,4 +51,7 @@ struct config *config_origin_parse(const char *name, struct slice text, struct p
 struct config *config_origin_load(const char *name, char version[CONFIG_ORIGIN_VERSION_BYTES],
                                   struct problems *problems);
 
+/* The same, for who only wants to know what it says: files that it names need not be here. */
+struct config *config_origin_look(const char *name, struct problems *problems);
+
 #endif

@@ -137,6 +137,10 @@ static enum severity say_rejected(const struct diagnosis_facts *f, struct findin
     if (!t.worst) return SEVERITY_OK;
     SAY(out, "The database login: cluster %.*s refuses %.*s: %.*s.", SLICE_ARG(t.worst->cluster),
         SLICE_ARG(t.worst->db_user), SLICE_ARG(t.worst->failure));
+    if (slice_starts(t.worst->failure, "3D000")) { /* a slip of one client, mostly */
+        ADVISE(out, "which database do they ask for? SHOW POOLS");
+        return SEVERITY_WARNING;
+    }
     ADVISE(out, "check the credentials of that cluster, and the database user's privileges");
     return SEVERITY_CRITICAL;
 }

@@ -126,6 +126,20 @@ static bool give_files(const struct sockets *s, const char *user, struct err *er
     return true;
 }
 
+/* A second proxy at the same port would take half of the clients from the first, and nobody would
+ * notice. Who takes over has the port with its parent, and a socket of systemd's is its own. */
+static bool ports_are_free(const struct sockets *s, const struct config *config, struct err *err)
+{
+    union socket_address address;
+    for (size_t i = 0; i < config->n_listen && !s->takes_over && !s->from_elsewhere; i++) {
+        if (!sockets_address(&config->listen[i].address, &address, err)) return false;
+        if (listen_is_free(&address, err)) continue;
+        err_hint(err, "if that is a proxy that is to be replaced, send it SIGUSR2 instead");
+        return false;
+    }
+    return true;
+}
+
 static bool leave_root(struct sockets *s, const struct config *config, unsigned workers,
                        struct err *err)
 {
@@ -143,7 +157,8 @@ bool sockets_settle(struct sockets *s, const struct config *config, unsigned wor
 {
     struct err err;
     bool is_root = privilege_is_root();
-    bool ok = inherit(s, &err) && (!is_root || leave_root(s, config, workers, &err));
+    bool ok = inherit(s, &err) && ports_are_free(s, config, &err) &&
+              (!is_root || leave_root(s, config, workers, &err));
     if (!ok)
         log_event(log, EVENT_start_failed, LOG_TEXT("why", err.message), LOG_TEXT("hint", err.hint),
                   LOG_END);

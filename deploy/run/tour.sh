@@ -46,7 +46,7 @@ tls_is_verified() {
 }
 
 plaintext_is_refused() {
-    refused '' sql "${as_ana/sslmode=verify-full/sslmode=disable}" 'select 1'
+    refused 'TLS connections only' sql "${as_ana/sslmode=verify-full/sslmode=disable}" 'select 1'
 }
 
 rows_are_written_and_read() {
@@ -66,7 +66,7 @@ a_wrong_password_is_refused() {
 }
 
 a_wrong_address_is_refused() {
-    refused '' sql "${as_ana/user=ana/user=remote}" 'select 1'
+    refused 'not allowed from this address' sql "${as_ana/user=ana/user=remote}" 'select 1'
 }
 
 the_warehouse_sees_its_own_user() {
@@ -107,6 +107,10 @@ settings_follow_their_client() {
         wants 'UTC' sql "$as_ana options='-c timezone=UTC'" 'show timezone'
 }
 
+desktop_tools_see_the_tables() {
+    wants 'events' sql "$as_ana" '\d'
+}
+
 many_clients_share_few_servers() {
     local at pids=()
     for at in {1..40}; do
@@ -127,6 +131,7 @@ take_the_tour() {
         'the loader may INSERT and nothing else' the_loader_may_only_insert
         'a refusal inside a transaction commits no half of it' half_a_job_is_not_committed
         'the policy answers on the command line' the_policy_can_be_asked
+        'desktop tools see the tables that are there' desktop_tools_see_the_tables
         'settings follow their client from server to server' settings_follow_their_client
         'forty clients on four servers' many_clients_share_few_servers
         'Ctrl-C cancels the query' a_query_is_cancelled

@@ -168,7 +168,7 @@ int command_iam_policy(int argc, char **argv)
     struct collected c = { 0 };
     if (command_parse(argc, argv, &options, 0) < 0) return STATUS_USAGE;
     if (!options.config) return command_misused(argv[0], "--config FILE is missing");
-    struct config *config = config_origin_load(options.config, NULL, &problems);
+    struct config *config = config_origin_look(options.config, &problems);
     if (!config) {
         struct buf text = { 0 };
         problems_print(&problems, options.config, &text);

@@ -40,7 +40,7 @@ static const struct config_role *find_role(const struct options_policy *options,
 {
     struct problems problems = { 0 };
     const struct config_role *role = NULL;
-    *config = config_origin_load(options->config, NULL, &problems);
+    *config = config_origin_look(options->config, &problems);
     if (*config) {
         role = config_role(*config, slice_str(options->role));
         if (!role) fprintf(stderr, "sluice policy: no role \"%s\"\n", options->role);

@@ -39,7 +39,7 @@ struct explaining {
 static bool load_config(struct explaining *x)
 {
     struct problems problems = { 0 };
-    x->config = config_origin_load(x->options->config, NULL, &problems);
+    x->config = config_origin_look(x->options->config, &problems);
     if (!x->config) print_problems(&problems, x->options->config);
     problems_fini(&problems);
     return x->config && route_world_init(&x->world, x->config);

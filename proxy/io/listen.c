@@ -198,6 +198,17 @@ int listen_bind(const union socket_address *address, const struct listen_options
     return bind_and_listen(&l, options, err) ? l.fd : -1;
 }
 
+bool listen_is_free(const union socket_address *address, struct err *err)
+{
+    struct listen l = { .address = *address };
+    if (socket_is_local(address)) return true;
+    l.fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (l.fd < 0) return fail(err, address, "socket", errno);
+    bool free = bind_tcp(&l, true, err);
+    close(l.fd);
+    return free;
+}
+
 /* What somebody else opened has no options of ours yet. */
 static bool adopt(struct listen *l, const struct listen_options *options, struct err *err)
 {

@@ -56,6 +56,10 @@ struct listen {
     union socket_address address;      /* with the port that the kernel chose for 0 */
 };
 
+/* Whether nobody listens there yet, no process of our own user either (which SO_REUSEPORT would let
+ * share the port, with half of the clients each). `err` when somebody does. */
+bool listen_is_free(const union socket_address *address, struct err *err);
+
 /* Binds and listens, for a listener to come (options.fd). Returns the fd, or -1 with `err`. */
 int listen_bind(const union socket_address *address, const struct listen_options *options,
                 struct err *err);

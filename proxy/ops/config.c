@@ -112,11 +112,15 @@ struct config *config_parse(struct slice text, const struct config_world *world,
     return NULL;
 }
 
-struct config *config_load(const char *path, struct problems *problems)
+static struct config *load(const char *path, bool has_files, struct problems *problems)
 {
     struct buf text = { 0 };
     struct config *config = NULL;
-    struct config_world world = { .path = path, .now_s = (uint64_t)time(NULL), .has_files = true };
+    struct config_world world = {
+        .path = path,
+        .now_s = (uint64_t)time(NULL),
+        .has_files = has_files,
+    };
     struct err err;
     if (file_read(path, CONFIG_CAP_BYTES, &text, &err))
         config = config_parse(buf_slice(&text), &world, problems);
@@ -124,6 +128,16 @@ struct config *config_load(const char *path, struct problems *problems)
         problem_error(problems, 0, "cannot read: %s", err.message);
     buf_wipe(&text);
     return config;
+}
+
+struct config *config_load(const char *path, struct problems *problems)
+{
+    return load(path, true, problems);
+}
+
+struct config *config_look(const char *path, struct problems *problems)
+{
+    return load(path, false, problems);
 }
 
 /* ---- secrets ---------------------------------------------------------------------------------*/

@@ -96,6 +96,10 @@ struct config_secrets {
  * All problems are added to `problems`, sorted by line. The reference is the caller's. */
 struct config *config_load(const char *path, struct problems *problems);
 
+/* The same, for who only wants to know what it says: certificates, keys and other files that it
+ * names need not be on this machine. */
+struct config *config_look(const char *path, struct problems *problems);
+
 /* What config_parse looks at outside the text. */
 struct config_world {
     const char *path;      /* relative file names start from its directory */
