@@ -113,8 +113,9 @@ enum { POOL = sizeof pool / sizeof *pool, LIMITS = sizeof limits / sizeof *limit
 
 /* Of ours: said elsewhere. */
 static const char *const told[] = {
-    "listen_addr",          "listen_port",         "auth_file",         "auth_type",
-    "client_tls_cert_file", "client_tls_key_file", "server_tls_sslmode"
+    "listen_addr",          "listen_port",         "auth_file",          "auth_type",
+    "client_tls_cert_file", "client_tls_key_file", "client_tls_ca_file", "client_tls_sslmode",
+    "server_tls_sslmode",   "server_tls_ca_file"
 };
 static const struct {
     const char *name, *why;
@@ -156,6 +157,14 @@ static void add_group(struct buf *out, struct slice ini, const char *name, const
     if (any) buf_add_str(out, "\n  },\n");
 }
 
+/* , "KEY": "VALUE", where there is a value */
+static void add_word(struct buf *out, const char *key, struct slice value)
+{
+    if (value.len == 0) return;
+    buf_addf(out, ", \"%s\": ", key);
+    json_quote(out, value);
+}
+
 static void add_listen(struct buf *out, struct slice ini)
 {
     struct slice address = setting(ini, "listen_addr"), port = setting(ini, "listen_port");
@@ -166,7 +175,9 @@ static void add_listen(struct buf *out, struct slice ini)
         buf_add_str(out, "  // listen_addr: one entry of \"listen\" for each address\n");
         address = slice_str("127.0.0.1");
     }
-    buf_addf(&text, "%.*s:%.*s", SLICE_ARG(slice_is(address, "*") ? slice_str("0.0.0.0") : address),
+    if (slice_is(address, "*")) address = slice_str("0.0.0.0");
+    if (slice_is(address, "localhost")) address = slice_str("127.0.0.1");
+    buf_addf(&text, "%.*s:%.*s", SLICE_ARG(address),
              SLICE_ARG(port.len ? port : slice_str("6432")));
     buf_add_str(out, "  \"listen\": [ { \"address\": ");
     json_quote(out, buf_slice(&text));
@@ -178,6 +189,8 @@ static void add_listen(struct buf *out, struct slice ini)
         buf_add_str(out, ", \"key\": ");
         json_quote(out, buf_slice(&text));
         buf_fini(&text);
+        add_word(out, "mode", setting(ini, "client_tls_sslmode"));
+        add_word(out, "client_ca", setting(ini, "client_tls_ca_file"));
         buf_add_str(out, " }");
     }
     buf_add_str(out, " } ],\n");
@@ -203,6 +216,19 @@ static void add_own_names(struct buf *out, struct slice userlist)
     buf_fini(&secret);
 }
 
+/* What a database's line says of its pool. */
+static void add_own_settings(struct buf *out, const struct line *l)
+{
+    static const char *const names[] = { "pool_size", "min_pool_size", "reserve_pool_size",
+                                         "pool_mode", "max_db_connections" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (part_of(l->value, names[i]).len)
+            buf_addf(out, "    // %s of %.*s: \"pool\" of a rule in the routing table\n", names[i],
+                     SLICE_ARG(l->key));
+    if (part_of(l->value, "connect_query").len)
+        buf_addf(out, "    // connect_query of %.*s: has no equal here\n", SLICE_ARG(l->key));
+}
+
 static void add_clusters(struct buf *out, struct slice ini, struct slice userlist)
 {
     struct slice rest = ini, mode = setting(ini, "server_tls_sslmode");
@@ -225,6 +251,7 @@ static void add_clusters(struct buf *out, struct slice ini, struct slice userlis
                 out,
                 "    // clients ask for database %.*s, it is called %.*s: a rule's \"database\"\n",
                 SLICE_ARG(l.key), SLICE_ARG(database));
+        add_own_settings(out, &l);
         buf_add_str(out, "    ");
         json_quote(out, slice_is(l.key, "*") ? slice_str("default") : l.key);
         buf_add_str(out, ": { \"endpoint\": ");
@@ -235,6 +262,7 @@ static void add_clusters(struct buf *out, struct slice ini, struct slice userlis
             json_quote(out, mode);
             buf_add_str(out, " }");
         }
+        add_word(out, "ca", setting(ini, "server_tls_ca_file"));
         buf_add_str(out, ", \"credentials\": { \"source\": ");
         if (user.len) {
             buf_add_str(out, "\"static\", \"users\": { ");
@@ -247,6 +275,7 @@ static void add_clusters(struct buf *out, struct slice ini, struct slice userlis
         }
         separator = ",\n";
     }
+    if (separator[0] != ',') buf_add_str(out, "\n    // [databases] is empty: write one");
     buf_add_str(out, "\n  },\n");
 }
 
@@ -282,9 +311,9 @@ static void add_users(struct buf *out, struct slice userlist, struct slice db_us
 {
     struct buf name = { 0 }, secret = { .secret = true };
     const char *separator = "\n";
-    buf_add_str(
-        out, "  // \"imported\" may do everything; write narrower roles (insert_only, read_only)\n"
-             "  \"users\": {");
+    buf_add_str(out,
+                "  // \"imported\" may do everything; write narrower roles (insert_only, grants)\n"
+                "  \"users\": {");
     while (next_quoted(&userlist, &name) && next_quoted(&userlist, &secret)) {
         bool scram = slice_starts(buf_slice(&secret), "SCRAM-SHA-256$");
         bool md5 = slice_starts(buf_slice(&secret), "md5") && secret.len == 35;
@@ -303,6 +332,8 @@ static void add_users(struct buf *out, struct slice userlist, struct slice db_us
         buf_add_str(out, ", \"role\": \"imported\" }");
         separator = ",\n";
     }
+    if (separator[0] != ',')
+        buf_add_str(out, "\n    // none: give `sluice import` the file auth_file by --userlist");
     buf_add_str(out, "\n  },\n  \"roles\": { \"imported\": { \"grants\": [ { \"verbs\": [\"ALL\"], "
                      "\"on\": [\"*\"] } ] } },\n");
     buf_fini(&name);
