@@ -66,6 +66,15 @@ as_loader="host=localhost port=$PORT dbname=dev user=events_loader password=$loa
 # shellcheck disable=SC2034 # for the tour, and printed below
 as_ops="host=localhost port=$PORT dbname=dev user=ops sslcert=$certs/ops.crt sslkey=$certs/ops.key $tls"
 
+# The same for libpq, by name: psql service=ana
+(
+    umask 077
+    for who in ana loader ops; do
+        declare -n words=as_$who
+        printf '[%s]\n%s\n' "$who" "$(tr ' ' '\n' <<<"$words")"
+    done | sed '/^\[ops\]/,$s/dbname=dev/dbname=sluice/' >"$kit_dir/services"
+)
+
 if [ "${DEMO:-0}" != 0 ]; then
     # shellcheck source=deploy/run/tour.sh
     . "$here/tour.sh"
@@ -97,6 +106,11 @@ Sluice listens on 127.0.0.1:$PORT. Paste into another terminal:
   routes   $home/routes.json
   log      $kit_dir/sluice.log
   behind   psql -h $warehouse -p $warehouse_port -U postgres dev
+
+Or by name, as in the README:
+
+  export PGSERVICEFILE=$kit_dir/services DEMO=$home
+  psql service=ana        psql service=loader        psql service=ops
 
 Ctrl-C ends it all and removes it.
 TEXT

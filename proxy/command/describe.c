@@ -80,6 +80,43 @@ static void describe_metrics(struct buf *out)
     }
 }
 
+/* ---- routes ----------------------------------------------------------------------------------*/
+
+static const struct key {
+    const char *object, *name, *sentence, *level;
+} keys[] = {
+#define KEY(object, key, sentence) { #object, key, sentence, "" },
+#include "routing/document.def"
+#undef KEY
+#define CONDITION(name, key, kind, level, sentence) { "when", key, sentence, #level },
+#include "routing/condition.def"
+#undef CONDITION
+};
+
+static void describe_object(struct buf *out, const char *object, const char *title)
+{
+    buf_addf(out, "### %s\n\n| key | |\n|---|---|\n", title);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i].object, object) == 0)
+            buf_addf(out, "| `%s` | %s%s |\n", keys[i].name, keys[i].sentence,
+                     strcmp(keys[i].level, "STATEMENT") == 0
+                         ? "; known at a transaction's first statement"
+                         : "");
+}
+
+static void describe_routes(struct buf *out)
+{
+    describe_object(out, "document", "The document");
+    buf_add_str(out, "\n");
+    describe_object(out, "rule", "`rules[]`");
+    buf_add_str(out, "\n");
+    describe_object(out, "when", "`rules[].when`");
+    buf_add_str(out, "\n");
+    describe_object(out, "test", "`tests[]`");
+    buf_add_str(out, "\n");
+    describe_object(out, "expect", "`tests[].expect`");
+}
+
 /* ---- states ----------------------------------------------------------------------------------*/
 
 static void describe_machine(struct buf *out, const char *title, const struct state_row *rows,
@@ -108,7 +145,7 @@ static const struct page {
     { "config", config_describe },     { "errors", describe_errors },
     { "events", describe_events },     { "manual", manual_page },
     { "messages", describe_messages }, { "metrics", describe_metrics },
-    { "states", describe_states },
+    { "routes", describe_routes },     { "states", describe_states },
 };
 
 int command_describe(int argc, char **argv)

@@ -67,6 +67,18 @@ void manual_page(struct buf *out)
                 ".SH FILES\n.TP\n.I /etc/sluice/sluice.json\n"
                 "The configuration that the packaged service runs with; all keys: "
                 "\\fBsluice describe config\\fR.\n"
+                ".SH EXAMPLES\n"
+                "Before a start or a reload:\n.PP\n.EX\n"
+                "    sluice check \\-\\-config /etc/sluice/sluice.json\n.EE\n.PP\n"
+                "Is a statement within a role's grants, and why not:\n.PP\n.EX\n"
+                "    sluice policy test \\-\\-config /etc/sluice/sluice.json \\-\\-role loader "
+                "\"DELETE FROM public.events\"\n.EE\n.PP\n"
+                "Where does a session go at noon:\n.PP\n.EX\n"
+                "    sluice route explain \\-\\-config /etc/sluice/sluice.json \\-\\-user ana "
+                "\\-\\-database dev \\-\\-at 2026\\-12\\-01T12:00:00Z\n.EE\n.PP\n"
+                "A password for one login by IAM:\n.PP\n.EX\n"
+                "    PGPASSWORD=$(sluice token \\-\\-server\\-id ID) psql \"host=PROXY port=5439 "
+                "dbname=dev user=ana sslmode=verify\\-full\"\n.EE\n"
                 ".SH EXIT STATUS\n0: fine; 1: what was asked about is not fine; 2: wrong usage.\n"
                 ".SH SEE ALSO\n.BR psql (1),\n.BR systemctl (1)\n");
 }

@@ -317,7 +317,8 @@ static void err_of(const struct redis_reply *reply, const char *to, struct err *
         slice_starts(reply->text, "ERR invalid password") || slice_starts(reply->text, "ERR AUTH"))
         err_hint(err, "Check routes.cache_user and routes.cache_password.");
     else if (slice_starts(reply->text, "NOPERM"))
-        err_hint(err, "The ACL of the Redis user must allow this; the README lists what is used.");
+        err_hint(err,
+                 "The ACL of the Redis user must allow this; deploy/ROUTES.md lists what is used.");
     else if (slice_starts(reply->text, "READONLY"))
         err_hint(err, "It is a replica now; the name is looked up again.");
 }

@@ -15,7 +15,7 @@ done
 REDIS_PASSWORD=$(openssl rand -hex 16)
 admin_password=$(openssl rand -hex 16)
 export REDIS_PASSWORD
-# What the README recommends.
+# What deploy/ROUTES.md recommends.
 allowed='~sluice:* &sluice:* +ping +select +get +set +mset +del +type +expire +lpush +ltrim +lrange +publish +subscribe +eval +hset +hget +hgetall +hdel +pexpire +time'
 acl() { # WORDS: of the user sluice
     printf '%s\n' 'user default off' "user admin on >$admin_password ~* &* +@all" "user sluice on >$REDIS_PASSWORD $1" >"$kit_dir/acl"

@@ -109,6 +109,7 @@ static void pages_are_described(void **state)
     expect("describe config", 0, "### `clusters.NAME.credentials`");
     expect("describe config --schema", 0, "draft-07");
     expect("describe errors", 0, "| LOGIN_FAILED | 28P01 | FATAL |");
+    expect("describe routes", 0, "### `rules[].when`");
     expect("describe messages", 0, "| QUERY | `Q` |");
     expect("describe manual", 0, ".SS \"sluice iam\\-policy\"");
     expect("describe completion", 0, "complete -F _sluice sluice");

@@ -133,6 +133,8 @@ check 'secrets are compared in constant time' secrets_compared_in_constant_time
 check "OpenSSL's error queue is empty before each call" openssl_queue_is_cleared
 check 'hardening has reached the binary' tests/lint/hardening.sh "$build"
 check 'tests that tests/README.md names are there' named_tests_exist
+check 'links between documents lead somewhere' tests/lint/documents.py links
+check 'messages that documents quote are in the source' tests/lint/documents.py messages
 check 'nothing is left open in the tree' left_open
 check 'generated references are up to date' references
 check 'scripts (shellcheck)' shellcheck -x "${scripts[@]}"

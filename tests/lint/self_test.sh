@@ -55,6 +55,10 @@ fault 'constant time' auth/fault.c 'int f(void) { return memcmp(a, password, 8);
 fault 'error queue' proxy/io/fault.c 'int f(SSL *s)\n{\n    return SSL_read(s, 0, 0);\n}\n'
 # shellcheck disable=SC2016 # a name in Markdown
 fault 'names are there' tests/README.md '| CVE-0000-0000 | `no_such_test_anywhere` |\n'
+fault 'links between' fault.md '[a](README.md#no-such-heading)\n'
+fault 'links between' fault.md '[a](no/such/file)\n'
+# shellcheck disable=SC2016 # likewise
+fault 'documents quote' fault.md '| message | cause |\n|---|---|\n| `nobody has ... ever said this` | x |\n'
 fault 'left open' routing/fault.c "${own}/* TO""DO */\n"
 # shellcheck disable=SC2016 # it is the fault
 fault 'shellcheck' tests/fault.sh '#!/bin/bash\nrm -rf $1/\n'
