@@ -125,8 +125,10 @@ static void advise_denied(const struct doctor_case *c, struct buf *cause, struct
         return;
     }
     buf_add_str(cause, "it is reached, but does not take the login");
-    buf_add_str(todo, c->part == DOCTOR_REDIS ? "check routes.cache_user and routes.cache_password"
-                                              : "sluice credentials test --config FILE");
+    buf_add_str(todo, c->part == DOCTOR_REDIS
+                          ? "check routes.cache_user and routes.cache_password"
+                          : "check the user and password in clusters.NAME.credentials; "
+                            "with an IAM source: sluice credentials test --config FILE");
 }
 
 void doctor_advise(const struct doctor_case *c, struct buf *cause, struct buf *todo)
