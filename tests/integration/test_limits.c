@@ -5,6 +5,7 @@
 #include "unit/unit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct world {
     struct kit *kit;
@@ -124,6 +125,52 @@ static void failed_logins_are_counted_as_configured(void **state)
     assert_true(proxy_stop(w->kit, &p));
 }
 
+/* EMFILE: who comes is turned away, who is in works on, a server that cannot be dialled is an error
+ * in time, the log says what to do; and all is well when some are free again. */
+static void without_descriptors_nobody_who_is_in_is_disturbed(void **state)
+{
+    enum { CROWD = 80 };
+    struct world *w = *state;
+    struct proxy p = { 0 };
+    struct raw *crowd[CROWD];
+    setenv("SLUICE_FILES", "60", 1);
+    assert_true(before_start(w->kit, &p,
+                             &(struct before){ .server_port = w->pg.port,
+                                               .pool = "{ \"size\": 4, \"wait_timeout\": "
+                                                       "\"300ms\" }" }));
+    unsetenv("SLUICE_FILES");
+    assert_true(proxy_log_has(w->kit, &p, "limit.descriptors", 5000));
+    PGconn *in = connect_to(p.port, "postgres", "dbname=postgres");
+    assert_string_equal(before_says(in, "select 1"), "1");
+    for (int at = 0; at < CROWD; at++) crowd[at] = raw_open(p.port, NULL);
+    assert_int_equal(raw_byte(crowd[CROWD - 1]), RAW_END);
+    assert_true(proxy_log_has(w->kit, &p, "Raise the limit of open files", 5000));
+    assert_string_equal(before_says(in, "select 1"), "1");
+    /* One is free, for a client; another pool's server has none. */
+    raw_close(crowd[0]);
+    bool is_told = false;
+    for (int i = 0; i < 100 && !is_told; i++) {
+        struct raw *r = raw_open(p.port, NULL);
+        raw_startup(r, RAW_PROTOCOL_3_0,
+                    (const char *[]){ "user", "postgres", "database", "template1", NULL });
+        is_told = strcmp(raw_answer(r), "E08001 end") == 0;
+        raw_close(r);
+    }
+    assert_true(is_told);
+    assert_true(proxy_log_has(w->kit, &p, "server.failed", 0));
+    assert_string_equal(before_says(in, "select 1"), "1");
+    for (int at = 1; at < CROWD; at++) raw_close(crowd[at]);
+    PGconn *late = NULL;
+    for (int i = 0; i < 100 && PQstatus(late) != CONNECTION_OK; i++) {
+        PQfinish(late);
+        late = connect_to(p.port, "postgres", "dbname=template1");
+    }
+    assert_string_equal(before_says(late, "select 1"), "1");
+    PQfinish(late);
+    PQfinish(in);
+    assert_true(proxy_stop(w->kit, &p));
+}
+
 /* Both sides of the proxy are probed before a load balancer forgets them. */
 static void connections_are_kept_alive(void **state)
 {
@@ -153,6 +200,7 @@ int main(void)
         cmocka_unit_test(unfinished_logins_are_limited),
         cmocka_unit_test(logins_have_a_rate),
         cmocka_unit_test(failed_logins_are_counted_as_configured),
+        cmocka_unit_test(without_descriptors_nobody_who_is_in_is_disturbed),
         cmocka_unit_test(connections_are_kept_alive),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
