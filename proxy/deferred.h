@@ -90,7 +90,7 @@ static inline void deferred_fail(struct session *s)
     if (deferred_state(s) == DEFERRED_OPEN) s->deferred->state = DEFERRED_FAILED;
 }
 
-/* A Sync that we answer: outside a transaction it is the end of the portal. */
+/* A Sync, whoever answers it: outside a transaction it is the end of the portal. */
 static inline void deferred_synced(struct session *s)
 {
     if (s->deferred && s->deferred->state == DEFERRED_NOT) s->deferred->bound = SQL_BOUNDARY_NONE;

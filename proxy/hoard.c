@@ -246,6 +246,8 @@ void hoard_release(struct session *s)
 {
     struct hoard_place *p = s->hoard;
     if (!p) return;
+    /* Who stands in line is not read, and need not be resumed here: either it leaves, or what it
+     * held was taken by session.c's begin_work, which resumes it first. */
     leave_line(p);
     list_remove(&p->gathering);
     stop_finishing(p);

@@ -193,6 +193,7 @@ static enum take take_first(struct session *s, const struct piece *p, struct ups
         return TAKE_STOP;
     case FRONTEND_SYNC:
         if (is_local_sync(s, was_discarding)) return answer_sync(s);
+        if (s->server->txn.status == TXN_IDLE) deferred_synced(s);
         break;
     case FRONTEND_COPY_DATA:
     case FRONTEND_COPY_DONE:

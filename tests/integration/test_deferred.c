@@ -390,6 +390,17 @@ static void begin_in_steps_waits_as_well(void **state)
     raw_execute(r);
     raw_sync(r);
     assert_string_equal(raw_answer(r), "E34000 ZI");
+    /* Likewise when the Sync is a server's to answer. */
+    raw_parse(r, "s_other", light_sql);
+    raw_sync(r);
+    assert_string_equal(raw_answer(r), "1 ZI");
+    raw_bind(r, "s_begin");
+    ask_for(r, 'S', "s_other");
+    raw_sync(r);
+    assert_string_equal(raw_answer(r), "2 t T ZI");
+    raw_execute(r);
+    raw_sync(r);
+    assert_string_equal(raw_answer(r), "E34000 ZI");
     raw_close(r);
 }
 

@@ -125,6 +125,38 @@ static void failed_logins_are_counted_as_configured(void **state)
     assert_true(proxy_stop(w->kit, &p));
 }
 
+/* Its locks go, its server goes on to others; it is told why. In both modes. */
+static void a_transaction_that_sleeps_is_ended(void **state)
+{
+    struct world *w = *state;
+    static const char *const modes[] = { "transaction", "session" };
+    postgres_run(&w->pg, "create table if not exists sleeps (i int)");
+    for (size_t at = 0; at < 2; at++) {
+        struct proxy p = { 0 };
+        char pool[160];
+        snprintf(pool, sizeof pool,
+                 "{ \"mode\": \"%s\", \"size\": 2, \"idle_transaction_timeout\": \"1s\" }",
+                 modes[at]);
+        assert_true(
+            before_start(w->kit, &p, &(struct before){ .server_port = w->pg.port, .pool = pool }));
+        struct raw *r = raw_open(p.port, NULL);
+        assert_true(raw_login(r, "postgres"));
+        raw_asks(r, "begin", "C ZT");
+        raw_asks(r, "insert into sleeps values (1)", "C ZT");
+        raw_asks(r, "lock table sleeps", "C ZT");
+        PGconn *other = connect_to(p.port, "postgres", "dbname=postgres");
+        assert_string_equal(before_says(other, "select count(*) from sleeps"), "0"); /* waits */
+        raw_answers(r, "E25P03 end");
+        raw_close(r);
+        assert_true(proxy_log_has(w->kit, &p, "sqlstate=25P03", 0));
+        assert_string_equal(before_says(other, "select count(*) from pg_stat_activity "
+                                               "where state like 'idle in transaction%'"),
+                            "0");
+        PQfinish(other);
+        assert_true(proxy_stop(w->kit, &p));
+    }
+}
+
 /* EMFILE: who comes is turned away, who is in works on, a server that cannot be dialled is an error
  * in time, the log says what to do; and all is well when some are free again. */
 static void without_descriptors_nobody_who_is_in_is_disturbed(void **state)
@@ -200,6 +232,7 @@ int main(void)
         cmocka_unit_test(unfinished_logins_are_limited),
         cmocka_unit_test(logins_have_a_rate),
         cmocka_unit_test(failed_logins_are_counted_as_configured),
+        cmocka_unit_test(a_transaction_that_sleeps_is_ended),
         cmocka_unit_test(without_descriptors_nobody_who_is_in_is_disturbed),
         cmocka_unit_test(connections_are_kept_alive),
     };
