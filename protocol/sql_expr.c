@@ -59,10 +59,10 @@ bool sql_read_labels(struct sql_reader *r)
 
 /* ---- types --------------------------------------------------------------------------------- */
 
-enum type_form { PLAIN, SIZED, VARYING, PRECISION, ZONED, INTERVAL };
+enum type_form { PLAIN, SIZED, VARYING, PRECISION, ZONED, INTERVAL, LOOKUP };
 
 static const struct type {
-    char text[12];
+    char text[16];
     enum type_form form;
 } types[] = {
 #define TYPE(text, form) { text, form },
@@ -135,9 +135,13 @@ bool sql_read_type(struct sql_reader *r)
     }
     const struct type *type = is_part(r) ? find_type(token_text(r)) : NULL;
     if (!type) return refuse(r, SQL_REFUSED_TYPE);
-    sql_lex_next(&r->lex);
+    struct sql_name name = { .at = r->lex.token.at };
+    if (!add_part(r, &name)) return false;
     switch (type->form) {
     case PLAIN: break;
+    case LOOKUP:
+        if (!sql_ask_name(r, SQL_NEED_FUNCTION, &name)) return false;
+        break;
     case VARYING: accept_text(r, "varying"); break;
     case PRECISION:
         if (!accept_text(r, "precision")) return refuse_syntax(r);
@@ -148,7 +152,7 @@ bool sql_read_type(struct sql_reader *r)
     case SIZED:
     case ZONED: break;
     }
-    if (type->form != PLAIN && !read_size(r)) return false;
+    if (type->form != PLAIN && type->form != LOOKUP && !read_size(r)) return false;
     if (type->form == ZONED && !read_zone(r)) return false;
     while (accept(r, '['))
         if (!(accept(r, SQL_NUMBER), expect(r, ']'))) return false;
@@ -324,11 +328,17 @@ static bool read_field(struct sql_reader *r, bool of_column)
     return (of_column && !suspect) || sql_ask_name(r, SQL_NEED_FUNCTION, &name);
 }
 
-/* A subscript is a number or parameter, no more: Redshift also takes [ and ] for quotes of a name,
- * and then a literal between them would be none. */
+/* A subscript is a number, a parameter or a name, no more: Redshift also takes [ and ] for quotes
+ * of a name, and then a literal between them would be none. A name is one either way. */
 static bool read_subscript(struct sql_reader *r)
 {
-    return (accept(r, SQL_NUMBER) || expect(r, SQL_PARAM)) && expect(r, ']');
+    if (at_kind(r, SQL_WORD) && r->lex.token.word == SQL_WORD_NONE) {
+        note_bare(r, r->lex.token.at);
+        sql_lex_next(&r->lex);
+    } else if (!accept(r, SQL_NUMBER) && !expect(r, SQL_PARAM)) {
+        return false;
+    }
+    return expect(r, ']');
 }
 
 /* [index], .field, ::type, as many as there are */
@@ -439,6 +449,21 @@ static bool read_typed_literal(struct sql_reader *r)
     return (!interval || read_fields(r)) && read_postfix(r, false);
 }
 
+/* ARRAY (SELECT ...); any other ARRAY (...) is a call. */
+static bool at_array_of_query(const struct sql_reader *r)
+{
+    struct sql_lex ahead = r->lex;
+    sql_lex_next(&ahead);
+    sql_lex_next(&ahead);
+    return ahead.token.word == SQL_WORD_SELECT;
+}
+
+static bool read_array_of_query(struct sql_reader *r)
+{
+    sql_lex_next(&r->lex);
+    return (sql_read_paren(r) == SQL_PAREN_QUERY || refuse_syntax(r)) && read_postfix(r, false);
+}
+
 static bool begins_typed_literal(const struct sql_reader *r)
 {
     const struct sql_token next = peek(r);
@@ -469,8 +494,8 @@ static bool read_word_operand(struct sql_reader *r)
     case SQL_WORD_CURRENT_TIME:
     case SQL_WORD_CURRENT_TIMESTAMP:
     case SQL_WORD_LOCALTIME:
-    case SQL_WORD_LOCALTIMESTAMP: return read_niladic(r, r->lex.token.word, true);
-    case SQL_WORD_CURRENT_CATALOG:
+    case SQL_WORD_LOCALTIMESTAMP:
+    case SQL_WORD_CURRENT_CATALOG: return read_niladic(r, r->lex.token.word, true);
     case SQL_WORD_CURRENT_ROLE:
     case SQL_WORD_CURRENT_SCHEMA:
     case SQL_WORD_CURRENT_USER_ID:
@@ -480,9 +505,11 @@ static bool read_word_operand(struct sql_reader *r)
     case SQL_WORD_RIGHT:
     case SQL_WORD_ISNULL:
     case SQL_WORD_CAST:
-    case SQL_WORD_ARRAY:
         if (peek(r).kind == '(') return read_name_operand(r);
         return refuse_syntax(r);
+    case SQL_WORD_ARRAY:
+        if (peek(r).kind != '(') return refuse_syntax(r);
+        return at_array_of_query(r) ? read_array_of_query(r) : read_name_operand(r);
     case SQL_WORD_APPROXIMATE: /* APPROXIMATE COUNT (DISTINCT x) */
         if (peek(r).kind == SQL_WORD) sql_lex_next(&r->lex);
         break;
@@ -569,6 +596,26 @@ static bool read_in(struct sql_reader *r)
     return sql_read_paren(r) != SQL_PAREN_BAD;
 }
 
+/* [pg_catalog.]name, as psql writes it */
+static bool read_collation(struct sql_reader *r)
+{
+    if (!at_text(r, "pg_catalog") || peek(r).kind != '.') return sql_read_label(r);
+    sql_lex_next(&r->lex);
+    sql_lex_next(&r->lex);
+    return accept_text(r, "default") || sql_read_label(r);
+}
+
+/* OPERATOR (pg_catalog.~): allowed to whom a function named operator is. */
+static bool read_named_operator(struct sql_reader *r)
+{
+    struct sql_name name = { .at = r->lex.token.at };
+    if (!add_part(r, &name) || !sql_ask_name(r, SQL_NEED_FUNCTION, &name)) return false;
+    if (!read_open(r) || !accept_text(r, "pg_catalog") || !accept(r, '.') || !is_operator(r))
+        return refuse_syntax(r);
+    sql_lex_next(&r->lex);
+    return read_close(r);
+}
+
 enum infix { INFIX_NONE, INFIX_READ, INFIX_BAD };
 
 static enum infix after(bool ok) { return ok ? INFIX_READ : INFIX_BAD; }
@@ -608,7 +655,8 @@ static enum infix read_infix_word(struct sql_reader *r)
     case SQL_WORD_IS: sql_lex_next(&r->lex); return after(read_is(r));
     case SQL_WORD_ISNULL:
     case SQL_WORD_NOTNULL: sql_lex_next(&r->lex); return INFIX_READ;
-    case SQL_WORD_COLLATE: sql_lex_next(&r->lex); return after(sql_read_label(r));
+    case SQL_WORD_COLLATE: sql_lex_next(&r->lex); return after(read_collation(r));
+    case SQL_WORD_OPERATOR: return after(read_named_operator(r) && read_right_operand(r));
     case SQL_WORD_AT:
         if (peek(r).word != SQL_WORD_TIME) return INFIX_NONE;
         sql_lex_next(&r->lex);

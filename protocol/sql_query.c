@@ -291,6 +291,17 @@ static enum sql_paren read_table_paren(struct sql_reader *r)
     return read_joins(r) && read_close(r) ? SQL_PAREN_LIST : SQL_PAREN_BAD;
 }
 
+/* Behind its name in FROM: `(...)` of a function that pg_catalog is named for. It must be on both
+ * lists, that of relations and that of functions. */
+static bool read_table_function(struct sql_reader *r, const struct sql_name *name)
+{
+    const struct sql_name bare = { .at = name->at, .part = { name->part[1] }, .count = 1 };
+    if (name->count != 2 || !slice_is_nocase(name->part[0], "pg_catalog"))
+        return refuse_at(r, SQL_REFUSED_TABLE_FUNCTION, name->at);
+    if (!sql_ask_name(r, SQL_NEED_FUNCTION, &bare) || !read_open(r)) return false;
+    return (at_kind(r, ')') || sql_read_exprs(r)) && read_close(r);
+}
+
 /* One table, view or query with its alias. */
 static bool read_table(struct sql_reader *r)
 {
@@ -301,8 +312,10 @@ static bool read_table(struct sql_reader *r)
         struct sql_name name;
         if (!sql_is_label(r) && !at_kind(r, SQL_TEMP)) return refuse_syntax(r);
         if (!sql_read_relation(r, SQL_VERB_SELECT, &name)) return false;
-        if (at_kind(r, '(')) return refuse_at(r, SQL_REFUSED_TABLE_FUNCTION, name.at);
-        accept(r, '*'); /* with its descendants: the default */
+        if (!at_kind(r, '('))
+            accept(r, '*'); /* with its descendants: the default */
+        else if (!read_table_function(r, &name))
+            return false;
     }
     return sql_read_alias(r) && read_pivot(r);
 }

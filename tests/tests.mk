@@ -171,7 +171,7 @@ drill: all $(BUILD)/soak/crosstalk $(TEST_TOOLS)
 TARGETS ?= sluice sluice-transaction sluice-routed sluice-one redshift
 test-drivers: all $(TEST_TOOLS)
 	@tests/support/packages.sh build test drivers
-	@status=0; for target in $(TARGETS); do TARGET=$$target tests/drivers/run.sh || status=1; done; for more in truststore versions; do tests/drivers/$$more.sh || status=1; done; exit $$status
+	@status=0; for target in $(TARGETS); do TARGET=$$target tests/drivers/run.sh || status=1; done; for more in truststore versions navigator; do tests/drivers/$$more.sh || status=1; done; exit $$status
 
 # The dashboard in a headless Chromium (Debian's, and playwright-core from npm); screenshots in build/browser/shots.
 test-browser: all

@@ -208,6 +208,39 @@ static void the_catalogue_can_be_opened(void **state)
     assert_int_equal(judge(loader(open), NULL, "SELECT * FROM stl_querytext"), GRANTS_READ);
     assert_int_equal(judge(loader(open), NULL, "INSERT INTO pg_catalog.pg_class VALUES (1)"),
                      GRANTS_TABLE);
+    static const char *const more[] = {
+        "SELECT 'pg_class'::regclass",
+        "SELECT oid::pg_catalog.REGTYPE[] FROM pg_type",
+        "SELECT current_catalog",
+        "SELECT 1 FROM pg_class WHERE relname OPERATOR(pg_catalog.~) '^(x)$' COLLATE "
+        "pg_catalog.default",
+        "SELECT ARRAY(SELECT oid FROM pg_class), conkey[conname] FROM pg_constraint",
+        "SELECT n FROM pg_catalog.generate_series(1, 3) AS g(n)",
+    };
+    const struct grants_options closed = { 0 };
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        assert_int_equal(judge(loader(open), NULL, more[i]), GRANTS_ALLOWED);
+        assert_int_not_equal(judge(loader(closed), NULL, more[i]), GRANTS_ALLOWED);
+    }
+    static const char *const still_closed[] = {
+        "SELECT 'a'::regconfig",
+        "SELECT 1 OPERATOR(public.+) 1",
+        "SELECT 1 OPERATOR(+) 1",
+        "SELECT ARRAY(SELECT passwd FROM pg_shadow)",
+        "SELECT * FROM generate_series(1, 3)",
+        "SELECT * FROM public.generate_series(1, 3)",
+        "SELECT * FROM pg_catalog.generate_series(1, pg_sleep(3))",
+        "SELECT * FROM pg_catalog.pg_read_file('x')",
+        "SELECT * FROM pg_catalog.lower('x')",
+        "SELECT * FROM pg_catalog.pg_get_keywords((SELECT 1 FROM hr.pay))",
+    };
+    for (size_t i = 0; i < sizeof still_closed / sizeof *still_closed; i++)
+        assert_int_not_equal(judge(loader(open), NULL, still_closed[i]), GRANTS_ALLOWED);
+    /* A grant that names all of pg_catalog opens its relations, and no function. */
+    const struct grants_options none = { 0 };
+    assert_int_not_equal(judge(role_of(none, "pg_catalog.*", VERB_BIT(SELECT)), NULL,
+                               "SELECT * FROM pg_catalog.pg_read_file('x')"),
+                         GRANTS_ALLOWED);
 }
 
 static void letters_follow_the_setting(void **state)
