@@ -158,7 +158,8 @@ static void compound(struct generator *g)
     case 8:
         expression(g);
         SAY_ONE(g, "is null", "is not null", "is true", "isnull", "notnull", "between 1 and 2",
-                "at time zone 'UTC'", "[ 1 ]", ". x", "collate \"C\"");
+                "at time zone 'UTC'", "[ 1 ]", "[ id ]", ". x", "collate \"C\"",
+                "collate pg_catalog.\"C\"", ":: regclass [ 1 ]");
         break;
     case 9:
         say(g, "(");
@@ -170,7 +171,10 @@ static void compound(struct generator *g)
         list(g, expression, ",");
         say(g, "]");
         break;
-    case 11: subquery(g); break;
+    case 11:
+        if (maybe(g, 4)) say(g, "array");
+        subquery(g);
+        break;
     case 12:
         SAY_ONE(g, "not", "-", "+", "~", "operator ( pg_catalog.- )");
         expression(g);
@@ -233,7 +237,8 @@ static void from_item(struct generator *g)
         say(g, ")");
         break;
     case 2:
-        SAY_ONE(g, "generate_series ( 1 , 2 )", "lateral ( select 1 ) l", "lower ( 'a' )",
+        SAY_ONE(g, "generate_series ( 1 , 2 )", "pg_catalog.generate_series ( 1 , 2 )",
+                "pg_catalog.unnest ( id )", "lateral ( select 1 ) l", "lower ( 'a' )",
                 "rows from ( now ( ) )");
         break;
     default:
