@@ -1,5 +1,7 @@
 #include "protocol/sql_skim.h"
 
+#include "protocol/sql_block.h"
+
 /* What a byte is, between tokens. Those before STOPS mean nothing by themselves in the middle of a
  * statement, but for a ( behind a function's name. IDENT, beside: it may go on an unquoted name. */
 enum class {
@@ -234,6 +236,16 @@ static inline const char *pass_literal(struct sql_skim *k, const char *at, const
     }
 }
 
+/* The rows of an INSERT, as far as they mean nothing. Nothing is pending here. */
+static inline const char *pass_rows(struct sql_skim *k, const char *at, const char *end)
+{
+    bool in_literal;
+    if (k->kind != SQL_KIND_INSERT || end - at < SQL_BLOCK_BYTES) return at;
+    at += sql_block_pass(slice_of(at, (size_t)(end - at)), &in_literal);
+    if (in_literal) k->state = LITERAL;
+    return at;
+}
+
 /* Between tokens, until one that the piece cuts, or that needs a state; or behind a semicolon. */
 static const char *pass_tokens(struct sql_skim *k, const char *at, const char *end)
 {
@@ -260,6 +272,8 @@ static const char *pass_tokens(struct sql_skim *k, const char *at, const char *e
             at = pass_literal(k, at, end);
             if (k->state != BETWEEN) return at;
             k->escapes = false;
+            at = pass_rows(k, at, end);
+            if (k->state != BETWEEN) return at;
             break;
         case OPEN: on_open(k); break;
         case SEMICOLON:
@@ -286,6 +300,8 @@ static const char *pass_tokens(struct sql_skim *k, const char *at, const char *e
             on_other(k);
             /* What is left of a number or an operator, or the blanks behind a comma. */
             while (at < end && class_of(*at) < STOPS && class_of(*at) != OPEN) at++;
+            at = pass_rows(k, at, end);
+            if (k->state != BETWEEN) return at;
             break;
         }
     }
