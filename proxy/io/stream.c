@@ -25,6 +25,9 @@ static void tls_progress(struct stream *s, struct slice raw);
  */
 
 static void on_idle(uv_idle_t *idle);
+static void post_send(struct stream_loop *l);
+static void on_before_wait(uv_prepare_t *prepare);
+static void on_after_events(uv_check_t *check);
 
 /* Owners are never called from within their own calls; what must be told is told from here, at
  * the start of the next turn. */
@@ -35,6 +38,25 @@ static void tell_later(struct stream *s)
     uv_idle_start(&s->loop->idle, on_idle);
 }
 
+static void post_init(struct stream_post *post, uv_loop_t *uv)
+{
+    uv_prepare_init(uv, &post->before_wait);
+    uv_check_init(uv, &post->after_events);
+    uv_prepare_start(&post->before_wait, on_before_wait);
+    uv_check_start(&post->after_events, on_after_events);
+    /* Neither keeps a loop running, unless there is post. */
+    uv_unref((uv_handle_t *)&post->before_wait);
+    uv_unref((uv_handle_t *)&post->after_events);
+}
+
+/* Precondition: it is empty. */
+static void post_fini(struct stream_post *post)
+{
+    uv_close((uv_handle_t *)&post->before_wait, NULL);
+    uv_close((uv_handle_t *)&post->after_events, NULL);
+    free(post->bytes);
+}
+
 bool stream_loop_init(struct stream_loop *l, uv_loop_t *uv)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -42,16 +64,19 @@ bool stream_loop_init(struct stream_loop *l, uv_loop_t *uv)
     l->receive = malloc(STREAM_RECEIVE_BYTES);
     l->plain = malloc(STREAM_PLAIN_BYTES);
     l->gather = malloc(STREAM_RECORD_BYTES);
-    if (!l->receive || !l->plain || !l->gather) {
+    l->post.bytes = malloc(STREAM_POST_BYTES);
+    if (!l->receive || !l->plain || !l->gather || !l->post.bytes) {
         free(l->receive);
         free(l->plain);
         free(l->gather);
+        free(l->post.bytes);
         return false;
     }
     sigaction(SIGPIPE, &ignore, NULL);
     list_init(&l->later);
     wheel_init(&l->wheel, uv);
     uv_idle_init(uv, &l->idle);
+    post_init(&l->post, uv);
     return true;
 }
 
@@ -59,6 +84,7 @@ void stream_loop_fini(struct stream_loop *l)
 {
     wheel_fini(&l->wheel);
     uv_close((uv_handle_t *)&l->idle, NULL);
+    post_fini(&l->post);
     free(l->receive);
     /* Both had plaintext, possibly passwords. */
     explicit_bzero(l->plain, STREAM_PLAIN_BYTES);
@@ -80,6 +106,7 @@ static void describe(struct err *err, int code)
 static void end(struct stream *s, enum stream_end how, const struct err *err)
 {
     if (s->ended || s->closing) return;
+    if (s->posted) post_send(s->loop); /* a TLS alert, perhaps */
     s->ended = true;
     if (how != STREAM_EOF) s->broken = true;
     uv_read_stop(&s->uv.stream);
@@ -265,16 +292,70 @@ static ssize_t send_now(const struct stream *s, const struct iovec *parts, int c
     return n < 0 ? 0 : n;
 }
 
-static bool send_raw(struct stream *s, const struct iovec *parts, int count)
+static bool send_or_keep(struct stream *s, const struct iovec *parts, int count, size_t total)
 {
-    size_t total = 0, sent = 0;
-    for (int i = 0; i < count; i++) total += parts[i].iov_len;
+    size_t sent = 0;
     if (!out_is_busy(s)) {
         ssize_t n = send_now(s, parts, count);
         if (n < 0) return break_off(s, (int)n);
         sent = (size_t)n;
     }
     return sent == total || out_keep(s, parts, count, sent);
+}
+
+/* Whoever must know that a stream's bytes have left, or write behind them, has all post sent. */
+static void post_send(struct stream_loop *l)
+{
+    struct stream_post *post = &l->post;
+    char *at = post->bytes;
+    for (uint32_t i = 0; i < post->count; i++) {
+        struct stream *s = post->letters[i].to;
+        struct iovec part = { at, post->letters[i].len };
+        at += part.iov_len;
+        s->posted = false;
+        if (!s->broken) send_or_keep(s, &part, 1, part.iov_len);
+    }
+    if (post->count) uv_unref((uv_handle_t *)&post->before_wait);
+    explicit_bzero(post->bytes, post->len); /* it may have been a password */
+    post->len = post->count = 0;
+}
+
+static void on_before_wait(uv_prepare_t *prepare)
+{
+    post_send(list_item(prepare, struct stream_loop, post.before_wait));
+}
+
+static void on_after_events(uv_check_t *check)
+{
+    post_send(list_item(check, struct stream_loop, post.after_events));
+}
+
+static void post_take(struct stream *s, const struct iovec *parts, int count, size_t total)
+{
+    struct stream_post *post = &s->loop->post;
+    if (post->count == STREAM_POST_LETTERS || post->len + total > STREAM_POST_BYTES)
+        post_send(s->loop);
+    if (post->count == 0) uv_ref((uv_handle_t *)&post->before_wait);
+    if (post->count == 0 || post->letters[post->count - 1].to != s)
+        post->letters[post->count++] = (struct stream_letter){ .to = s };
+    post->letters[post->count - 1].len += (uint32_t)total;
+    for (int i = 0; i < count; i++) {
+        memcpy(post->bytes + post->len, parts[i].iov_base, parts[i].iov_len);
+        post->len += (uint32_t)parts[i].iov_len;
+    }
+    s->posted = true;
+}
+
+static bool send_raw(struct stream *s, const struct iovec *parts, int count)
+{
+    size_t total = 0;
+    for (int i = 0; i < count; i++) total += parts[i].iov_len;
+    if (total <= STREAM_POST_SMALL && !out_is_busy(s)) {
+        post_take(s, parts, count, total);
+        return true;
+    }
+    if (s->posted) post_send(s->loop);
+    return !s->broken && send_or_keep(s, parts, count, total);
 }
 
 /* Sends the records that a TLS call left in the loop's buffer. */
@@ -587,6 +668,7 @@ void stream_close(struct stream *s)
 {
     if (s->closing) return;
     if (!out_is_busy(s)) say_goodbye(s);
+    if (s->posted) post_send(s->loop);
     s->closing = true;
     list_remove(&s->later);
     if (s->out) wheel_cancel(&s->out->linger);
@@ -603,6 +685,7 @@ static void part_ways(struct stream *s)
 {
     uv_os_fd_t fd;
     say_goodbye(s);
+    if (s->posted) post_send(s->loop);
     if (s->broken || s->ended) {
         stream_close(s);
     } else if (!out_is_busy(s) && uv_fileno(&s->uv.handle, &fd) == 0) {
@@ -613,6 +696,7 @@ static void part_ways(struct stream *s)
 void stream_close_flushed(struct stream *s, uint32_t linger_ms)
 {
     if (s->closing || s->flushing) return;
+    if (s->posted) post_send(s->loop);
     if (s->broken || s->connecting || s->securing || linger_ms == 0 || !out_need(s)) {
         stream_close(s);
         return;
@@ -630,6 +714,7 @@ void stream_close_flushed(struct stream *s, uint32_t linger_ms)
 bool stream_detach(struct stream *s, struct stream_moved *moved)
 {
     uv_os_fd_t fd;
+    if (s->posted) post_send(s->loop);
     if (s->closing || s->flushing || s->broken || s->ended || s->connecting || s->securing ||
         s->out || uv_fileno(&s->uv.handle, &fd) != 0)
         return false;

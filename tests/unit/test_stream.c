@@ -263,22 +263,27 @@ static void flush_then_close(void **state)
     free(text);
 }
 
-/* What the peer said before it died still comes, then one end; the write itself tells nothing. */
+/* What the peer said before it died still comes, then one end; the write itself calls nobody. It
+ * says that it failed where it was large enough to be tried at once. */
 static void a_broken_pipe_is_told_once_and_late(void **state)
 {
     (void)state;
     struct world w;
     struct side a;
     int fds[2];
-    for (int paused = 0; paused < 2; paused++) {
+    char large[STREAM_POST_SMALL + 2];
+    memset(large, 'x', sizeof large);
+    large[sizeof large - 1] = '\0';
+    for (int at = 0; at < 4; at++) {
+        const bool paused = at % 2, posted = at / 2;
         world_open(&w);
         socket_pair(fds, false);
         side_open(&a, &w, fds[0]);
         fd_send(fds[1], "last words", 10);
         close(fds[1]);
         if (paused) stream_pause(&a.s);
-        assert_false(send_text(&a, "anybody there?"));
-        assert_false(send_text(&a, "hello?"));
+        assert_int_equal(send_text(&a, posted ? "anybody there?" : large), posted);
+        assert_int_equal(send_text(&a, posted ? "hello?" : large), posted);
         assert_int_equal(a.ended, 0);
         UNTIL(&w, a.ended);
         assert_int_equal(a.got.len, paused ? 0 : 10);
@@ -293,9 +298,80 @@ static void a_broken_pipe_is_told_once_and_late(void **state)
     socket_pair(fds, false);
     side_open(&a, &w, fds[0]);
     close(fds[1]);
-    assert_false(send_text(&a, "x"));
+    assert_false(send_text(&a, large));
     side_close(&w, &a);
     assert_int_equal(a.ended, 0);
+    world_close(&w);
+}
+
+/* Small writes wait for the end of the turn, in order, also before a large one and before a close.
+ */
+static void small_writes_wait_for_the_turns_end(void **state)
+{
+    (void)state;
+    struct world w;
+    struct side a, b;
+    int fds[2], other[2];
+    char got[16];
+    world_open(&w);
+    socket_pair(fds, false);
+    socket_pair(other, false);
+    side_open(&a, &w, fds[0]);
+    side_open(&b, &w, other[0]);
+    assert_true(send_text(&a, "one, "));
+    assert_true(send_text(&b, "another"));
+    assert_true(send_text(&a, "two"));
+    assert_int_equal(recv(fds[1], got, sizeof got, MSG_DONTWAIT), -1);
+    turn(&w, 1);
+    assert_int_equal(recv(fds[1], got, sizeof got, MSG_DONTWAIT), 8);
+    assert_memory_equal(got, "one, two", 8);
+    assert_int_equal(recv(other[1], got, sizeof got, MSG_DONTWAIT), 7);
+    /* Before a close they leave. */
+    assert_true(send_text(&a, "last"));
+    side_close(&w, &a);
+    assert_int_equal(recv(fds[1], got, sizeof got, MSG_DONTWAIT), 4);
+    side_close(&w, &b);
+    close(fds[1]);
+    close(other[1]);
+    world_close(&w);
+}
+
+/* More than the post holds, of letters and of bytes, and large ones between. */
+static void a_full_post_is_sent(void **state)
+{
+    (void)state;
+    struct world w;
+    struct side a, b;
+    int fds[2], other[2];
+    char part[4096];
+    struct buf sent = { 0 }, seen = { 0 };
+    world_open(&w);
+    socket_pair(fds, false);
+    socket_pair(other, false);
+    side_open(&a, &w, fds[0]);
+    side_open(&b, &w, other[0]);
+    for (unsigned i = 0; i < 3 * STREAM_POST_LETTERS; i++) {
+        char text[STREAM_POST_SMALL + 3];
+        memset(text, 'a' + (int)(i % 26), sizeof text);
+        text[sizeof text - 1 - i % 5] = '\0';
+        buf_add(&sent, text, strlen(text));
+        assert_true(send_text(&a, text));
+        assert_true(send_text(&b, "b"));
+    }
+    while (seen.len < sent.len) {
+        turn(&w, 1);
+        ssize_t n = recv(fds[1], part, sizeof part, MSG_DONTWAIT);
+        if (n > 0) buf_add(&seen, part, (size_t)n);
+    }
+    assert_int_equal(seen.len, sent.len);
+    assert_memory_equal(seen.at, sent.at, sent.len);
+    assert_int_equal(recv(other[1], part, sizeof part, MSG_DONTWAIT), 3 * STREAM_POST_LETTERS);
+    buf_fini(&sent);
+    buf_fini(&seen);
+    side_close(&w, &a);
+    side_close(&w, &b);
+    close(fds[1]);
+    close(other[1]);
     world_close(&w);
 }
 
@@ -590,6 +666,8 @@ int main(void)
         cmocka_unit_test(close_with_a_backlog_loses_it_quietly),
         cmocka_unit_test(flush_then_close),
         cmocka_unit_test(a_broken_pipe_is_told_once_and_late),
+        cmocka_unit_test(small_writes_wait_for_the_turns_end),
+        cmocka_unit_test(a_full_post_is_sent),
         cmocka_unit_test(a_reset_is_an_error),
         cmocka_unit_test(half_closed_peers_can_still_read),
         cmocka_unit_test(connecting),

@@ -483,6 +483,7 @@ static void direct_tls(void **state)
     UNTIL(&w, server.got.len == 7);
     assert_true(tls_alpn_is_postgresql(stream_tls(&server.s)));
     send_text(&server, "welcome");
+    turn(&w, 1);
     assert_int_equal(bare_read(&client, reply, sizeof reply), 7);
     side_close(&w, &server);
     bare_close(&client);
@@ -564,6 +565,7 @@ static void how_it_ends(void **state)
                   client_context(m->ca, TLS_VERIFY_CA, NULL, NULL), NULL);
         turn(&p.w, 3);
         assert_true(send_text(&p.client, "before"));
+        turn(&p.w, 1);
         uv_fileno(&p.client.s.uv.handle, &fd);
         if (way == CUT_IN_RECORD) fd_send(fd, "\x17\3\3\0\x50half", 9);
         if (way == GARBAGE) fd_send(fd, "\x17\3\3\0\x1fgarbage garbage garbage garbage", 36);

@@ -181,6 +181,7 @@ static void raw_connect(struct raw *raw, struct world *w, struct side *server,
     assert_true(SSL_write(raw->ssl, "hello", 5) == 5);
     UNTIL(w, server->got.len == 5);
     assert_true(send_text(server, "reply"));
+    turn(w, 1);
     while (n <= 0) n = SSL_read(raw->ssl, reply, sizeof reply);
     assert_memory_equal(reply, "reply", 5);
 }
@@ -349,6 +350,7 @@ static void key_updates_are_fine_but_not_a_storm(void **state)
         }
     }
     assert_true(send_text(&server, "well"));
+    turn(&w, 1);
     char reply[8];
     int n = -1;
     while (n <= 0) n = SSL_read(raw.ssl, reply, sizeof reply);
