@@ -23,10 +23,12 @@ static struct txn_entry *entry_at(const struct txn *t, uint32_t i)
 
 static struct txn_entry *oldest(const struct txn *t) { return t->count ? entry_at(t, 0) : NULL; }
 
-static bool ends_with_ready(const struct txn_entry *e)
+static bool kind_ends_with_ready(uint8_t kind)
 {
-    return e->kind == TXN_SYNC || e->kind == TXN_QUERY || e->kind == TXN_FUNCTION;
+    return kind == TXN_SYNC || kind == TXN_QUERY || kind == TXN_FUNCTION;
 }
+
+static bool ends_with_ready(const struct txn_entry *e) { return kind_ends_with_ready(e->kind); }
 
 static bool grow(struct txn *t)
 {
@@ -42,12 +44,16 @@ static bool grow(struct txn *t)
     return true;
 }
 
-static bool push(struct txn *t, struct txn_entry entry)
+static bool push(struct txn *t, uint8_t kind, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     if (t->count == t->cap && !grow(t)) return false;
-    t->count++;
-    *entry_at(t, t->count - 1) = entry;
-    t->owed_ready += ends_with_ready(&entry);
+    struct txn_entry *e = entry_at(t, t->count++);
+    e->local = NULL; /* (all of the union) */
+    e->serial = serial;
+    e->tag = tag;
+    e->kind = kind;
+    e->flags = flags;
+    t->owed_ready += kind_ends_with_ready(kind);
     return true;
 }
 
@@ -70,7 +76,7 @@ static struct txn_entry pop(struct txn *t)
 
 /* ---- what is sent --------------------------------------------------------------------------- */
 
-static bool sent_sync(struct txn *t, struct txn_entry entry)
+static bool sent_sync(struct txn *t, uint8_t kind, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     /* (With another request behind the COPY, either has failed, or the connection has.) */
     if (t->copy == TXN_COPY_IN && !t->copy_ended && t->count == 1) {
@@ -79,7 +85,7 @@ static bool sent_sync(struct txn *t, struct txn_entry entry)
     }
     t->skipping = false;
     t->open_batch = false;
-    return push(t, entry);
+    return push(t, kind, flags, tag, serial);
 }
 
 /* While it skips, the server discards all but Sync, and so do we. */
@@ -89,18 +95,18 @@ static bool discard(struct txn *t)
     return true;
 }
 
-static bool sent_extended(struct txn *t, struct txn_entry entry)
+static bool sent_extended(struct txn *t, uint8_t kind, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     t->open_batch = true;
-    return t->skipping ? discard(t) : push(t, entry);
+    return t->skipping ? discard(t) : push(t, kind, flags, tag, serial);
 }
 
-static bool sent_simple(struct txn *t, struct txn_entry entry)
+static bool sent_simple(struct txn *t, uint8_t kind, uint8_t flags, uint32_t tag, uint32_t serial)
 {
     if (t->skipping) return discard(t);
     /* What was begun without a Sync is in the Query's transaction, and ends with it. */
     t->open_batch = false;
-    return push(t, entry);
+    return push(t, kind, flags, tag, serial);
 }
 
 static bool sent_copy_end(struct txn *t)
@@ -116,21 +122,20 @@ static bool sent_copy_end(struct txn *t)
         newest->tag++;
         return true;
     }
-    return push(t, (struct txn_entry){ .kind = TXN_COPY_END, .tag = 1 });
+    return push(t, TXN_COPY_END, 0, 1, 0);
 }
 
 bool txn_sent(struct txn *t, uint8_t type, uint8_t flags, uint32_t tag, uint32_t serial)
 {
-    struct txn_entry e = { .flags = flags, .tag = tag, .serial = serial };
     switch (type) {
-    case FRONTEND_PARSE: e.kind = TXN_PARSE; return sent_extended(t, e);
-    case FRONTEND_BIND: e.kind = TXN_BIND; return sent_extended(t, e);
-    case FRONTEND_DESCRIBE: e.kind = TXN_DESCRIBE; return sent_extended(t, e);
-    case FRONTEND_EXECUTE: e.kind = TXN_EXECUTE; return sent_extended(t, e);
-    case FRONTEND_CLOSE: e.kind = TXN_CLOSE; return sent_extended(t, e);
-    case FRONTEND_SYNC: e.kind = TXN_SYNC; return sent_sync(t, e);
-    case FRONTEND_QUERY: e.kind = TXN_QUERY; return sent_simple(t, e);
-    case FRONTEND_FUNCTION_CALL: e.kind = TXN_FUNCTION; return sent_simple(t, e);
+    case FRONTEND_PARSE: return sent_extended(t, TXN_PARSE, flags, tag, serial);
+    case FRONTEND_BIND: return sent_extended(t, TXN_BIND, flags, tag, serial);
+    case FRONTEND_DESCRIBE: return sent_extended(t, TXN_DESCRIBE, flags, tag, serial);
+    case FRONTEND_EXECUTE: return sent_extended(t, TXN_EXECUTE, flags, tag, serial);
+    case FRONTEND_CLOSE: return sent_extended(t, TXN_CLOSE, flags, tag, serial);
+    case FRONTEND_SYNC: return sent_sync(t, TXN_SYNC, flags, tag, serial);
+    case FRONTEND_QUERY: return sent_simple(t, TXN_QUERY, flags, tag, serial);
+    case FRONTEND_FUNCTION_CALL: return sent_simple(t, TXN_FUNCTION, flags, tag, serial);
     case FRONTEND_COPY_DONE:
     case FRONTEND_COPY_FAIL: return sent_copy_end(t);
     default: return true; /* CopyData, Flush, Terminate: no answer of their own */
@@ -139,7 +144,8 @@ bool txn_sent(struct txn *t, uint8_t type, uint8_t flags, uint32_t tag, uint32_t
 
 bool txn_local(struct txn *t, void *local)
 {
-    if (!push(t, (struct txn_entry){ .local = local, .kind = TXN_LOCAL })) return false;
+    if (!push(t, TXN_LOCAL, 0, 0, 0)) return false;
+    entry_at(t, t->count - 1)->local = local;
     if (t->skipping) t->dropping = t->count;
     return true;
 }
@@ -174,21 +180,22 @@ bool txn_take_local(struct txn *t, struct txn_entry *entry)
 }
 
 /* Nobody can tell any more what is owed. */
-static struct txn_answer unexpected(struct txn *t)
+static void unexpected(struct txn *t)
 {
     t->unsure = true;
     t->doubtful = 0;
-    return (struct txn_answer){ .expected = false };
 }
 
-static struct txn_answer answer_of(const struct txn_entry *e, bool done)
+/* Answers and entries are filled in place, field by field: there is one for each message, and to
+ * copy what was just written in pieces makes the processor wait. */
+static void answer_of(const struct txn_entry *e, bool done, struct txn_answer *a)
 {
-    return (struct txn_answer){ .kind = (enum txn_kind)e->kind,
-                                .tag = e->tag,
-                                .serial = e->kind == TXN_LOCAL ? 0 : e->serial,
-                                .expected = true,
-                                .swallow = (e->flags & TXN_SWALLOW) != 0,
-                                .done = done };
+    a->kind = (enum txn_kind)e->kind;
+    a->tag = e->tag;
+    if (e->kind != TXN_LOCAL) a->serial = e->serial;
+    a->expected = true;
+    a->swallow = (e->flags & TXN_SWALLOW) != 0;
+    a->done = done;
 }
 
 /* The server has answered something that was sent after whatever is in doubt. */
@@ -206,20 +213,25 @@ static struct txn_entry *answered(struct txn *t, enum txn_kind kind, bool in_que
 
 /* The oldest entry must be of `kind`, and is answered now; or a Query, when `in_query`, which
  * goes on. */
-static struct txn_answer complete(struct txn *t, enum txn_kind kind, bool in_query)
+static void complete(struct txn *t, enum txn_kind kind, bool in_query, struct txn_answer *a)
 {
     struct txn_entry *e = answered(t, kind, in_query);
-    if (!e) return unexpected(t);
-    struct txn_answer a = answer_of(e, e->kind != TXN_QUERY);
-    if (a.done) pop(t);
-    return a;
+    if (!e) {
+        unexpected(t);
+        return;
+    }
+    answer_of(e, e->kind != TXN_QUERY, a);
+    if (a->done) pop(t);
 }
 
 /* A part of an answer: rows, descriptions, COPY data. */
-static struct txn_answer partial(struct txn *t, enum txn_kind kind, bool in_query)
+static void partial(struct txn *t, enum txn_kind kind, bool in_query, struct txn_answer *a)
 {
     struct txn_entry *e = answered(t, kind, in_query);
-    return e ? answer_of(e, false) : unexpected(t);
+    if (e)
+        answer_of(e, false, a);
+    else
+        unexpected(t);
 }
 
 /* ---- COPY ----------------------------------------------------------------------------------- */
@@ -254,21 +266,24 @@ static void forget_syncs_behind_copy(struct txn *t)
     t->owed_ready += ends_with_ready(&copy);
 }
 
-static struct txn_answer received_copy(struct txn *t, enum txn_copy copy)
+static void received_copy(struct txn *t, enum txn_copy copy, struct txn_answer *a)
 {
-    if (t->copy != TXN_NO_COPY) return unexpected(t);
-    struct txn_answer a = partial(t, TXN_EXECUTE, true);
-    if (!a.expected) return a;
+    if (t->copy != TXN_NO_COPY)
+        unexpected(t);
+    else
+        partial(t, TXN_EXECUTE, true, a);
+    if (!a->expected) return;
     t->copy = (uint8_t)copy;
     if (copy == TXN_COPY_IN) forget_syncs_behind_copy(t);
     if (copy == TXN_COPY_BOTH) t->unsure = true;
-    return a;
 }
 
-static struct txn_answer received_copy_data(struct txn *t)
+static void received_copy_data(struct txn *t, struct txn_answer *a)
 {
-    bool due = t->copy == TXN_COPY_OUT || t->copy == TXN_COPY_BOTH;
-    return due ? partial(t, TXN_EXECUTE, true) : unexpected(t);
+    if (t->copy == TXN_COPY_OUT || t->copy == TXN_COPY_BOTH)
+        partial(t, TXN_EXECUTE, true, a);
+    else
+        unexpected(t);
 }
 
 /* ---- the ends ------------------------------------------------------------------------------- */
@@ -281,18 +296,19 @@ static bool drops_requests(const struct txn *t)
     return false;
 }
 
-static struct txn_answer received_error(struct txn *t)
+static void received_error(struct txn *t, struct txn_answer *a)
 {
     struct txn_entry *e = oldest(t);
     if (!e) {
         /* Nobody asked: a last word before the server closes (shutdown, idle timeout), or
          * statement_timeout between the messages of a batch, which fails the batch. */
         t->skipping = t->open_batch;
-        return (struct txn_answer){ .expected = true, .async = true, .failed = true };
+        a->expected = a->async = a->failed = true;
+        return;
     }
-    struct txn_answer a = answer_of(e, false);
-    a.failed = true;
-    a.swallow = (e->flags & TXN_SWALLOW_ERROR) != 0;
+    answer_of(e, false, a);
+    a->failed = true;
+    a->swallow = (e->flags & TXN_SWALLOW_ERROR) != 0;
     settle_doubts(t);
     if (t->copy == TXN_COPY_IN) t->doubtful = t->copy_syncs;
     end_copy(t);
@@ -302,74 +318,82 @@ static struct txn_answer received_error(struct txn *t)
         skip_to_sync(t);
     /* Did a doubtful Sync end the skipping, then what is dropped here will be answered. */
     if (t->doubtful && drops_requests(t)) t->unsure = true;
-    return a;
 }
 
 /* ReadyForQuery of a Sync that was thought to have vanished in a COPY. */
-static struct txn_answer doubtful_ready(struct txn *t, uint8_t status)
+static void doubtful_ready(struct txn *t, uint8_t status, struct txn_answer *a)
 {
     t->status = status;
     if (t->count == 0) t->skipping = t->open_batch = false;
     t->doubtful--;
-    return (struct txn_answer){ .kind = TXN_SYNC, .expected = true, .done = true };
+    a->kind = TXN_SYNC;
+    a->expected = a->done = true;
 }
 
-static struct txn_answer received_ready(struct txn *t, uint8_t status)
+static void received_ready(struct txn *t, uint8_t status, struct txn_answer *a)
 {
     struct txn_entry *e = oldest(t);
-    if (status != TXN_IDLE && status != TXN_BLOCK && status != TXN_FAILED) return unexpected(t);
-    if (e && (e->kind == TXN_SYNC || (e->flags & TXN_ERRED) || !t->doubtful)) {
-        if (!ends_with_ready(e) || t->dropping) return unexpected(t);
-        struct txn_answer a = answer_of(e, true);
+    const bool known = status == TXN_IDLE || status == TXN_BLOCK || status == TXN_FAILED;
+    const bool owed = e && (e->kind == TXN_SYNC || (e->flags & TXN_ERRED) || !t->doubtful);
+    if (known && owed && ends_with_ready(e) && !t->dropping) {
+        answer_of(e, true, a);
         pop(t);
         t->status = status;
         end_copy(t);
-        return a;
+    } else if (known && !owed && t->doubtful) {
+        doubtful_ready(t, status, a);
+    } else {
+        unexpected(t);
     }
-    return t->doubtful ? doubtful_ready(t, status) : unexpected(t);
 }
 
-static struct txn_answer described(struct txn *t)
+static void described(struct txn *t, struct txn_answer *a)
 {
     struct txn_entry *e = oldest(t);
-    if (e && e->kind == TXN_EXECUTE) return partial(t, TXN_EXECUTE, false);
-    return complete(t, TXN_DESCRIBE, true);
+    if (e && e->kind == TXN_EXECUTE)
+        partial(t, TXN_EXECUTE, false, a);
+    else
+        complete(t, TXN_DESCRIBE, true, a);
 }
 
-static struct txn_answer received_async(const struct txn *t, uint8_t type)
+static void received_async(const struct txn *t, uint8_t type, struct txn_answer *a)
 {
     const struct txn_entry *e = oldest(t);
     /* What an injected statement brings about is ours; a notification never is. */
-    bool ours = e && (e->flags & TXN_SWALLOW) && type != BACKEND_NOTIFICATION;
-    return (struct txn_answer){ .expected = true, .async = true, .swallow = ours };
+    a->swallow = e && (e->flags & TXN_SWALLOW) && type != BACKEND_NOTIFICATION;
+    a->expected = a->async = true;
 }
 
-struct txn_answer txn_received(struct txn *t, uint8_t type, uint8_t status)
+void txn_received(struct txn *t, uint8_t type, uint8_t status, struct txn_answer *a)
 {
+    *a = (struct txn_answer){ .expected = false };
     switch (type) {
     case BACKEND_NOTICE:
     case BACKEND_PARAMETER_STATUS:
-    case BACKEND_NOTIFICATION: return received_async(t, type);
-    case BACKEND_PARSE_COMPLETE: return complete(t, TXN_PARSE, false);
-    case BACKEND_BIND_COMPLETE: return complete(t, TXN_BIND, false);
-    case BACKEND_CLOSE_COMPLETE: return complete(t, TXN_CLOSE, false);
+    case BACKEND_NOTIFICATION: received_async(t, type, a); break;
+    case BACKEND_PARSE_COMPLETE: complete(t, TXN_PARSE, false, a); break;
+    case BACKEND_BIND_COMPLETE: complete(t, TXN_BIND, false, a); break;
+    case BACKEND_CLOSE_COMPLETE: complete(t, TXN_CLOSE, false, a); break;
     /* RowDescription or NoData follows and completes the Describe. */
-    case BACKEND_PARAMETER_DESCRIPTION: return partial(t, TXN_DESCRIBE, false);
-    case BACKEND_ROW_DESCRIPTION: return described(t);
-    case BACKEND_NO_DATA: return complete(t, TXN_DESCRIBE, false);
-    case BACKEND_DATA_ROW: return partial(t, TXN_EXECUTE, true);
+    case BACKEND_PARAMETER_DESCRIPTION: partial(t, TXN_DESCRIBE, false, a); break;
+    case BACKEND_ROW_DESCRIPTION: described(t, a); break;
+    case BACKEND_NO_DATA: complete(t, TXN_DESCRIBE, false, a); break;
+    case BACKEND_DATA_ROW: partial(t, TXN_EXECUTE, true, a); break;
     case BACKEND_COPY_DATA:
-    case BACKEND_COPY_DONE: return received_copy_data(t);
-    case BACKEND_COPY_IN: return received_copy(t, TXN_COPY_IN);
-    case BACKEND_COPY_OUT: return received_copy(t, TXN_COPY_OUT);
-    case BACKEND_COPY_BOTH: return received_copy(t, TXN_COPY_BOTH);
-    case BACKEND_COMMAND_COMPLETE: end_copy(t); return complete(t, TXN_EXECUTE, true);
-    case BACKEND_EMPTY_QUERY: return complete(t, TXN_EXECUTE, true);
-    case BACKEND_PORTAL_SUSPENDED: return complete(t, TXN_EXECUTE, false);
-    case BACKEND_FUNCTION_RESULT: return partial(t, TXN_FUNCTION, false);
-    case BACKEND_ERROR: return received_error(t);
-    case BACKEND_READY: return received_ready(t, status);
-    default: return unexpected(t);
+    case BACKEND_COPY_DONE: received_copy_data(t, a); break;
+    case BACKEND_COPY_IN: received_copy(t, TXN_COPY_IN, a); break;
+    case BACKEND_COPY_OUT: received_copy(t, TXN_COPY_OUT, a); break;
+    case BACKEND_COPY_BOTH: received_copy(t, TXN_COPY_BOTH, a); break;
+    case BACKEND_COMMAND_COMPLETE:
+        end_copy(t);
+        complete(t, TXN_EXECUTE, true, a);
+        break;
+    case BACKEND_EMPTY_QUERY: complete(t, TXN_EXECUTE, true, a); break;
+    case BACKEND_PORTAL_SUSPENDED: complete(t, TXN_EXECUTE, false, a); break;
+    case BACKEND_FUNCTION_RESULT: partial(t, TXN_FUNCTION, false, a); break;
+    case BACKEND_ERROR: received_error(t, a); break;
+    case BACKEND_READY: received_ready(t, status, a); break;
+    default: unexpected(t); break;
     }
 }
 

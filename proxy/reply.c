@@ -1,6 +1,7 @@
 #include "proxy/reply.h"
 
 #include "protocol/backend.h"
+#include "protocol/scratch.h"
 #include "proxy/carry.h"
 #include "proxy/deferred.h"
 #include "proxy/guide.h"
@@ -98,7 +99,8 @@ static bool take_first(struct session *s, struct server *server, const struct pi
         *pass = false;
         return true;
     }
-    struct txn_answer a = txn_received(&server->txn, p->type, ready_status(p));
+    SCRATCH struct txn_answer a;
+    txn_received(&server->txn, p->type, ready_status(p), &a);
     if (server->kept.len && !a.async) buf_truncate(&server->kept, 0); /* somebody has heard of it */
     *pass = !a.swallow;
     if (!a.expected) return false;

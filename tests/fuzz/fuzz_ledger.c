@@ -61,7 +61,8 @@ static void send(struct book *b, uint8_t type, uint8_t flags)
 
 static bool receive(struct book *b, uint8_t type, uint8_t status)
 {
-    struct txn_answer a = txn_received(&b->txn, type, status);
+    struct txn_answer a;
+    txn_received(&b->txn, type, status, &a);
     if (!a.expected) must(b->txn.unsure && !txn_is_quiet(&b->txn));
     must(!a.done || (a.expected && !a.async));
     take(b);

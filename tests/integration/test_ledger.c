@@ -77,7 +77,8 @@ static void receive(struct talk *k, const struct piece *p)
     bool again = (p->type == BACKEND_DATA_ROW || p->type == BACKEND_COPY_DATA) &&
                  k->story.at[k->story.len - 1] == (char)p->type;
     if (!again) buf_addf(&k->story, " <%.*s%c", status ? 1 : 0, (const char *)&status, p->type);
-    struct txn_answer a = txn_received(&k->txn, p->type, status);
+    struct txn_answer a;
+    txn_received(&k->txn, p->type, status, &a);
     counts.answers++;
     take_locals(k);
     if (!a.expected && !k->was_unsure) broken(k, "not expected");

@@ -318,7 +318,8 @@ static bool deliver(struct run *r)
     const struct answer *a = &m->outbox[m->delivered++];
     tell(m, '<', a->type, a->tag);
     bool in_doubt = r->t.unsure || r->t.doubtful;
-    struct txn_answer got = txn_received(&r->t, (uint8_t)a->type, (uint8_t)a->status);
+    struct txn_answer got;
+    txn_received(&r->t, (uint8_t)a->type, (uint8_t)a->status, &got);
     r->doubted |= r->t.doubtful > 0;
     if (!got.expected) {
         /* Only who goes on with a batch that failed, after a Sync inside of its COPY, can bring
