@@ -181,6 +181,19 @@ bool prepared_restore(struct session *s, struct slice name, struct upstream *out
     return true;
 }
 
+/* The text is read, unless it is the one before's: who sends rows one by one sends the same text. */
+static bool keep_text(struct stmt_book *book, const struct frontend_parse *parse)
+{
+    const struct slice tail = slice_of(parse->text.at, parse->text.len + 1 + parse->types.len);
+    if (slice_eq(buf_slice(&book->unnamed), tail)) return true;
+    buf_truncate(&book->unnamed, 0);
+    if (book->unnamed.cap > PREPARED_HELD_MAX / 16) buf_fini(&book->unnamed);
+    buf_add_slice(&book->unnamed, tail);
+    if (book->unnamed.failed) return false;
+    book->unnamed_effects = carry_effects(parse->text);
+    return true;
+}
+
 /* The unnamed statement is replaced; `refers` is taken over. False: no memory. */
 static bool keep_unnamed(struct session *s, const struct frontend_parse *parse,
                          struct stmt_reference *refers)
@@ -188,11 +201,7 @@ static bool keep_unnamed(struct session *s, const struct frontend_parse *parse,
     struct stmt_book *book = prepared_book(s);
     if (!book) return false;
     stmt_book_drop_unnamed(book, stmts_of(s));
-    buf_truncate(&book->unnamed, 0);
-    if (book->unnamed.cap > PREPARED_HELD_MAX / 16) buf_fini(&book->unnamed);
-    buf_add(&book->unnamed, parse->text.at, parse->text.len + 1 + parse->types.len);
-    if (book->unnamed.failed) return false;
-    book->unnamed_effects = carry_effects(parse->text);
+    if (!keep_text(book, parse)) return false;
     book->unnamed_generation = judge_generation(s);
     book->unnamed_serial = ++s->client.env->worker->unnamed_serial;
     book->unnamed_refers = *refers;
