@@ -67,7 +67,9 @@ static inline uint32_t wire_u32(struct wire *w)
 /* A NUL-terminated string, without its NUL. */
 static inline struct slice wire_string(struct wire *w)
 {
-    const char *nul = w->bad || w->at == w->end ? NULL : memchr(w->at, 0, wire_left(w));
+    const char *nul = NULL;
+    if (!w->bad && w->at != w->end) /* (most names are empty) */
+        nul = *w->at == '\0' ? w->at : memchr(w->at, 0, wire_left(w));
     if (!nul) {
         w->bad = true;
         return (struct slice){ w->end, 0 };

@@ -2,6 +2,7 @@
 
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
+#include "protocol/scratch.h"
 #include "protocol/sql_lex.h"
 #include "protocol/startup.h"
 #include "proxy/attribution.h"
@@ -572,7 +573,7 @@ enum take carry_query(struct session *s, struct slice text, bool more, struct up
 
 uint32_t carry_effects(struct slice text)
 {
-    struct sql_effects e;
+    SCRATCH struct sql_effects e;
     sql_effects(text, false, &e);
     return e.effects;
 }
@@ -580,7 +581,7 @@ uint32_t carry_effects(struct slice text)
 void carry_bind(struct session *s, struct slice text, uint32_t effects, uint32_t tag,
                 uint32_t serial)
 {
-    struct sql_effects e;
+    SCRATCH struct sql_effects e;
     if (effects == 0) return;
     pin_for(s, effects, PIN_BY_PARSE);
     s->pin_tag = tag;

@@ -211,7 +211,6 @@ enum take deferred_send(struct session *s, struct upstream *out)
 {
     struct deferred *d = s->deferred;
     struct buf message = { 0 };
-    if (deferred_state(s) != DEFERRED_OPEN) return TAKE_SEND;
     frontend_query(&message, slice_of(d->text, d->len));
     bool ok = !message.failed && txn_sent(&s->server->txn, FRONTEND_QUERY,
                                           TXN_SWALLOW | TXN_SWALLOW_ERROR, DEFERRED_TAG, 0);

@@ -1,5 +1,6 @@
 #include "proxy/prepared_sql.h"
 
+#include "protocol/scratch.h"
 #include "protocol/sql_lex.h"
 #include "proxy/carry.h"
 #include "proxy/judge.h"
@@ -230,11 +231,20 @@ enum take prepared_sql_query(struct session *s, const struct sql_effects *e, str
 
 /* ---- Parse ---------------------------------------------------------------------------------- */
 
-/* Most texts begin with another letter. */
+/* EXECUTE, EXPLAIN, DEALLOCATE or a comment before them: most texts begin with another letter. */
 static bool may_name_a_statement(struct slice text)
 {
-    while (text.len && strchr(" \t\r\n\f\v", *text.at)) text = slice_after(text, 1);
-    return text.len && strchr("eEdD-/", *text.at);
+    while (text.len && (*text.at == ' ' || (*text.at >= '\t' && *text.at <= '\r')))
+        text = slice_after(text, 1);
+    switch (text.len ? *text.at : 0) {
+    case 'e':
+    case 'E':
+    case 'd':
+    case 'D':
+    case '-':
+    case '/': return true;
+    default: return false;
+    }
 }
 
 static bool rewrite(const struct translation *t, struct frontend_parse *parse, struct buf *to)
@@ -253,13 +263,13 @@ static bool rewrite(const struct translation *t, struct frontend_parse *parse, s
     return true;
 }
 
-enum take prepared_sql_parse(struct session *s, struct frontend_parse *parse, struct buf *rewritten,
-                             struct stmt_reference *refers, struct upstream *out)
+static enum take translate_parse(struct session *s, struct frontend_parse *parse,
+                                 struct buf *rewritten, struct stmt_reference *refers,
+                                 struct upstream *out)
 {
     struct translation t = { 0 };
-    struct sql_effects e;
+    SCRATCH struct sql_effects e;
     enum take take = TAKE_SEND;
-    if (!may_name_a_statement(parse->text)) return TAKE_SEND;
     sql_effects(parse->text, false, &e);
     /* (More than one statement is a syntax error in a Parse.) */
     if (!(e.effects & SQL_EFFECT_PREPARED) || e.statements != 1 || e.act_count != 1)
@@ -275,4 +285,11 @@ enum take prepared_sql_parse(struct session *s, struct frontend_parse *parse, st
     }
     translation_fini(s, &t);
     return take;
+}
+
+enum take prepared_sql_parse(struct session *s, struct frontend_parse *parse, struct buf *rewritten,
+                             struct stmt_reference *refers, struct upstream *out)
+{
+    if (!may_name_a_statement(parse->text)) return TAKE_SEND;
+    return translate_parse(s, parse, rewritten, refers, out);
 }

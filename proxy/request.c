@@ -221,7 +221,7 @@ static enum take take_first(struct session *s, const struct piece *p, struct ups
     enum take take = s->restricted ? judge_message(s, p, out) : TAKE_SEND;
     if (take == TAKE_SEND && !was_routed) take = route(s, p, out);
     if (take == TAKE_SEND) take = need_server(s, out);
-    if (take == TAKE_SEND) take = deferred_send(s, out);
+    if (take == TAKE_SEND && deferred_state(s) == DEFERRED_OPEN) take = deferred_send(s, out);
     if (take == TAKE_SEND && p->type == FRONTEND_QUERY)
         take = carry_query(s, query_text(p), !p->last, out);
     s->recorded = take == TAKE_WAIT;

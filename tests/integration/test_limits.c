@@ -76,7 +76,7 @@ static void unfinished_logins_are_limited(void **state)
     struct raw *silent[3];
     for (int i = 0; i < 3; i++) silent[i] = raw_open(p.port, NULL);
     int heard = RAW_SILENT; /* as long as the three have not all been accepted */
-    for (int i = 0; i < 20 && heard == RAW_SILENT; i++) {
+    for (int i = 0; i < 100 && heard == RAW_SILENT; i++) {
         struct raw *r = raw_open(p.port, NULL);
         r->wait_ms = 500;
         heard = raw_byte(r);
