@@ -45,8 +45,14 @@ bool console_is_wanted(const struct client *c)
 }
 
 /* Debian's exporter reads columns that PgBouncer has renamed since (total_requests, reserve_pool)
- * and fails without them. Where it says its name it gets them beside today's; everybody else in
- * SHOW EXTENDED. */
+ * and fails without them, at PgBouncer itself, too. It does not say its name; so whoever asks the
+ * database pgbouncer without one gets them behind today's. Everybody else: in SHOW EXTENDED. */
+static bool wants_old_names(const struct client *c)
+{
+    const struct slice name = startup_get(client_startup(c), "application_name");
+    return slice_is(startup_get(client_startup(c), "database"), "pgbouncer") && name.len == 0;
+}
+
 static void widen(const struct console *c, struct admin_call *call)
 {
     enum admin_id id = call->command->id;
@@ -90,8 +96,7 @@ static struct console *new_console(struct session *s)
     struct console *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->session = s;
-    c->old_names = slice_is(startup_get(client_startup(&s->client), "application_name"),
-                            "prometheus-pgbouncer-exporter");
+    c->old_names = wants_old_names(&s->client);
     console_prepareds_init(&c->prepareds);
     return c;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# exporter.sh: Debian's prometheus-pgbouncer-exporter against the console, the program as it is. It reads columns
-# that PgBouncer has renamed; PGAPPNAME says who it is, and the console gives them to it (and to nobody else).
+# exporter.sh: Debian's prometheus-pgbouncer-exporter against the console, the program as it is, with nothing set for
+# it. It reads columns that PgBouncer has renamed; the console has them for whoever says no name (and nobody else).
 set -euo pipefail
 # shellcheck source=tests/support/env.sh
 . "$(dirname "$0")/../support/env.sh"
@@ -47,7 +47,7 @@ for n in 1 2 3; do
     [ "$(ask 'user=postgres dbname=postgres' "select $n")" = "$n" ] || die 'no session through Sluice'
 done
 
-PGAPPNAME=prometheus-pgbouncer-exporter start exporter "$exporter" --host 127.0.0.1 --port "$http_port" \
+start exporter "$exporter" --host 127.0.0.1 --port "$http_port" \
     --pgbouncer-host 127.0.0.1 --pgbouncer-port "$port" --pgbouncer-user stats
 wait_port "$http_port" "$started" || die "the exporter did not start: $(cat "$kit_dir/exporter.log")"
 page=$(curl -sS --noproxy '*' "http://127.0.0.1:$http_port/metrics" 2>&1 || true)
