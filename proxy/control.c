@@ -119,6 +119,7 @@ static void on_next_gone(uv_process_t *process, int64_t status, int signal)
                   LOG_I64("status", status), LOG_I64("signal", signal),
                   LOG_TEXT("hint", "this process goes on"), LOG_END);
     c->next_pid = 0;
+    succession_close(&c->succession);
     uv_close((uv_handle_t *)process, NULL);
 }
 
@@ -141,7 +142,11 @@ static void on_usr2(uv_signal_t *signal, int number)
     if (c->draining || c->next_pid) return;
     size_t n = all_sockets(c, fds);
     c->next.data = c;
-    if (!sockets_hand_over(&c->loop, &c->next, fds, n, on_next_gone, &err)) {
+    int to_us = succession_open(&c->succession, &c->loop, c->shared);
+    bool ok = sockets_hand_over(&c->loop, &c->next, fds, n, to_us, on_next_gone, &err);
+    if (to_us >= 0) close(to_us);
+    if (!ok) {
+        succession_close(&c->succession);
         log_event(c->log, EVENT_takeover_failed, LOG_TEXT("why", err.message), LOG_END);
         if (c->next.loop) uv_close((uv_handle_t *)&c->next, NULL);
         return;
@@ -293,6 +298,7 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->usr2, NULL);
     uv_close((uv_handle_t *)&c->watchdog, NULL);
     if (c->next_pid) uv_close((uv_handle_t *)&c->next, NULL);
+    succession_close(&c->succession);
     uv_close((uv_handle_t *)&c->deadline, NULL);
     uv_close((uv_handle_t *)&c->refresh, NULL);
     uv_close((uv_handle_t *)&c->poll, NULL);
@@ -507,6 +513,7 @@ static void hide_memory(const struct config *config)
 int control_run(struct config *config, const struct control_start *start, struct log *log)
 {
     struct control c = { .log = log, .start = start, .shared = shared_new() };
+    c.succession.fd = -1;
     struct problems problems = { 0 };
     widen_thread_pool();
     if (c.shared) c.shared->audit = audit_new(log);
@@ -514,6 +521,7 @@ int control_run(struct config *config, const struct control_start *start, struct
     bool settled = c.shared && sockets_settle(&c.sockets, config, worker_count(config), log);
     if (settled) env_file_export_from(config->env_file);
     if (c.shared) c.shared->sockets = &c.sockets;
+    if (settled) c.shared->before = c.sockets.before;
     bool ready = settled && c.shared && c.shared->audit && aws_secrets_load(config, &problems);
     if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);
     struct route_force *routes = c.realm ? route_force_load(config, NULL, &problems) : NULL;

@@ -20,6 +20,7 @@
 #include "proxy/route_show.h"
 #include "proxy/shared.h"
 #include "proxy/sockets.h"
+#include "proxy/succession.h"
 #include "proxy/traffic.h"
 
 /* A configuration on its way: read, its secrets fetched from AWS, put in force. */
@@ -42,6 +43,7 @@ struct control {
     uv_timer_t watchdog;
     uv_process_t next; /* the binary that takes over */
     int64_t next_pid;  /* 0: there is none */
+    struct succession succession;
     struct sockets sockets;
     uv_async_t all_gone;
     uv_async_t secret_refused;

@@ -11,6 +11,7 @@ struct shared *shared_new(void)
 {
     struct shared *s = calloc(1, sizeof *s);
     if (!s) return NULL;
+    s->before = -1;
     s->seed = (struct map_seed){ random_u64(), random_u64() };
     s->throttle = throttle_new(s->seed);
     if (!s->throttle) {

@@ -49,6 +49,7 @@ struct shared {
     atomic_bool draining;
     atomic_bool handed_over;   /* the sockets are another process's by now */
     struct sockets *sockets;   /* while workers are made */
+    int before;                /* to the binary before us (succession.h), for good; -1: none */
     atomic_uint running;       /* workers whose loop has not ended */
     struct creds *creds;       /* the control thread's; set before any worker runs */
     struct iam_door *iam_door; /* likewise */

@@ -45,19 +45,34 @@ static long number_of(const char *name)
     return text ? strtol(text, NULL, 10) : 0;
 }
 
+/* The descriptor by which the binary before us hears of cancel requests; -1: none that is one. */
+static int before_us(long fd)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (fd < FIRST_HANDED || fd > FIRST_HANDED + SOCKETS_MAX) return -1;
+    if (getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
+        return -1;
+    fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+    return (int)fd;
+}
+
 static bool inherit(struct sockets *s, struct err *err)
 {
-    long count = number_of("LISTEN_FDS"), parent = number_of("SLUICE_TAKES_OVER");
+    long count = number_of("LISTEN_FDS"), parent = number_of("SLUICE_TAKES_OVER"),
+         before = number_of("SLUICE_BEFORE");
     bool by_parent = parent > 1 && parent == getppid();
     bool by_systemd = number_of("LISTEN_PID") == getpid();
     static const char *const names[] = { "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-                                         "SLUICE_TAKES_OVER" };
+                                         "SLUICE_TAKES_OVER", "SLUICE_BEFORE" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
+    s->before = -1;
     if (!by_parent && !by_systemd) return true;
     if (count < 0 || count > SOCKETS_MAX)
         return err_set(err, ERR_CONFIG, "LISTEN_FDS is not a sane number");
     s->from_elsewhere = by_systemd;
     s->takes_over = by_parent ? (pid_t)parent : 0;
+    if (by_parent) s->before = before_us(before);
     for (int fd = FIRST_HANDED; fd < FIRST_HANDED + count; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
     for (int fd = FIRST_HANDED; fd < FIRST_HANDED + count; fd++)
         if (!adopt(s, fd, err)) return false;
@@ -203,7 +218,7 @@ void sockets_fini(struct sockets *s)
 static bool is_ours(const char *variable)
 {
     static const char *const names[] = { "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=",
-                                         "SLUICE_TAKES_OVER=" };
+                                         "SLUICE_TAKES_OVER=", "SLUICE_BEFORE=" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(variable, names[i], strlen(names[i])) == 0) return true;
     return false;
@@ -216,47 +231,53 @@ void sockets_remember(char **argv)
     born.file[bytes > 0 ? bytes : 0] = 0;
     born.argv = argv;
     while (environ[n]) n++;
-    born.environment = calloc(n + 3, sizeof(char *));
+    born.environment = calloc(n + 4, sizeof(char *));
     for (size_t i = 0; born.environment && i < n; i++)
         if (!is_ours(environ[i]) && (born.environment[kept] = strdup(environ[i]))) kept++;
 }
 
+/* `count` sockets to listen on, and behind them, if `has_before`, the one that leads to us. */
 static bool spawn(uv_loop_t *uv, uv_process_t *process, uv_stdio_container_t *stdio, size_t count,
-                  uv_exit_cb on_exit, struct err *err)
+                  bool has_before, uv_exit_cb on_exit, struct err *err)
 {
-    char handed[32], parent[48];
+    char handed[32], parent[48], before[48];
     size_t n = 0;
     snprintf(handed, sizeof handed, "LISTEN_FDS=%zu", count);
     snprintf(parent, sizeof parent, "SLUICE_TAKES_OVER=%d", (int)getpid());
+    snprintf(before, sizeof before, "SLUICE_BEFORE=%zu", FIRST_HANDED + count);
     while (born.environment[n]) n++;
     born.environment[n] = handed;
     born.environment[n + 1] = parent;
+    born.environment[n + 2] = has_before ? before : NULL;
     uv_process_options_t options = {
         .file = born.file,
         .args = born.argv,
         .env = born.environment,
         .stdio = stdio,
-        .stdio_count = (int)(FIRST_HANDED + count),
+        .stdio_count = (int)(FIRST_HANDED + count + has_before),
         .exit_cb = on_exit,
     };
     int status = uv_spawn(uv, process, &options);
-    born.environment[n] = NULL;
+    for (size_t i = 0; i < 3; i++) born.environment[n + i] = NULL;
     return status == 0 || err_set(err, ERR_INTERNAL, "%s: %s", born.file, uv_strerror(status));
 }
 
 bool sockets_hand_over(uv_loop_t *uv, uv_process_t *process, const int *fds, size_t count,
-                       uv_exit_cb on_exit, struct err *err)
+                       int to_us, uv_exit_cb on_exit, struct err *err)
 {
-    uv_stdio_container_t *stdio = calloc(FIRST_HANDED + count, sizeof *stdio);
+    const size_t all = FIRST_HANDED + count + (to_us >= 0);
+    uv_stdio_container_t *stdio = calloc(all, sizeof *stdio);
     if (!stdio || !born.environment || !born.file[0]) {
         free(stdio);
         return err_set(err, ERR_OUT_OF_MEMORY, "out of memory");
     }
-    for (size_t i = 0; i < FIRST_HANDED + count; i++) {
+    for (size_t i = 0; i < all; i++) {
         stdio[i].flags = UV_INHERIT_FD;
-        stdio[i].data.fd = i < FIRST_HANDED ? (int)i : fds[i - FIRST_HANDED];
+        stdio[i].data.fd = i < FIRST_HANDED           ? (int)i
+                           : i < FIRST_HANDED + count ? fds[i - FIRST_HANDED]
+                                                      : to_us;
     }
-    bool ok = spawn(uv, process, stdio, count, on_exit, err);
+    bool ok = spawn(uv, process, stdio, count, to_us >= 0, on_exit, err);
     free(stdio);
     return ok;
 }

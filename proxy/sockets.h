@@ -27,6 +27,7 @@ struct sockets {
     struct socket_slot *items;
     size_t count;
     pid_t takes_over;    /* who is to go once we are ready; 0: nobody */
+    int before;          /* to that process (succession.h), for whoever takes it; -1: none */
     bool from_elsewhere; /* by systemd: a unix socket's file is its */
 };
 
@@ -54,9 +55,9 @@ bool sockets_address(const struct config_address *at, union socket_address *out,
  * environment. */
 void sockets_remember(char **argv);
 
-/* Starts the program's file, as it is now, with the sockets. True: `process` is its handle;
- * `on_exit` comes when it ends. */
+/* Starts the program's file, as it is now, with the sockets, and with `to_us` (-1: none). True:
+ * `process` is its handle; `on_exit` comes when it ends. */
 bool sockets_hand_over(uv_loop_t *uv, uv_process_t *process, const int *fds, size_t count,
-                       uv_exit_cb on_exit, struct err *err);
+                       int to_us, uv_exit_cb on_exit, struct err *err);
 
 #endif

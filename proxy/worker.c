@@ -5,6 +5,7 @@
 #include "proxy/hoard.h"
 #include "proxy/session.h"
 #include "proxy/sockets.h"
+#include "proxy/succession.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,7 +332,8 @@ void worker_offer_cancel(const struct shared *shared, struct cancel_wait *wait)
 static void on_cancel_over(struct cancel_wait *wait)
 {
     struct worker *w = wait->worker;
-    bool found = atomic_load(&wait->found);
+    const struct slice key = slice_of(wait->key, sizeof wait->key);
+    bool found = atomic_load(&wait->found) || succession_cancel(w->env.shared, wait->pid, key);
     if (!found && fleet_forward(w->env.shared->fleet, wait)) return;
     worker_cancel_over(w, wait->client, !found);
     free(wait);
@@ -351,6 +353,17 @@ void worker_cancel(struct worker *w, struct client *c, uint32_t pid, struct slic
         memcpy(wait->key, key.at, CANCEL_KEY_BYTES);
         worker_offer_cancel(w->env.shared, wait);
     }
+    cancel_wait_unref(wait);
+}
+
+void worker_cancel_for_next(struct worker *w, uint32_t pid, struct slice key)
+{
+    struct cancel_wait *wait = cancel_wait_new(on_cancel_over);
+    if (!wait) return;
+    wait->worker = w;
+    wait->pid = pid;
+    memcpy(wait->key, key.at, CANCEL_KEY_BYTES);
+    worker_offer_cancel(w->env.shared, wait);
     cancel_wait_unref(wait);
 }
 

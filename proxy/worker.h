@@ -98,6 +98,9 @@ void worker_shrink(struct worker *w, struct budget *cluster, bool force);
  * nobody's. */
 void worker_cancel(struct worker *w, struct client *c, uint32_t pid, struct slice key);
 
+/* The same for one that the binary after us was asked for, whose client is not here. Any thread. */
+void worker_cancel_for_next(struct worker *w, uint32_t pid, struct slice key);
+
 /* The same for a cancel that another proxy asks for; `wait` is held until it is carried out. Any
  * thread. */
 void worker_offer_cancel(const struct shared *shared, struct cancel_wait *wait);

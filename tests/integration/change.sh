@@ -152,13 +152,30 @@ equals 'so is one that is prepared, each time; a fast one is not' 3 \
 # ---- a new binary ------------------------------------------------------------------------------------------
 # Clients that come and go: each connects, runs one transaction, and leaves.
 visit() {
-    while [ ! -e "$kit_dir/enough" ]; do
+    while [ -d "$kit_dir" ] && [ ! -e "$kit_dir/enough" ]; do
         if "$pg_bin/psql" -qXAt -v ON_ERROR_STOP=1 "$words dbname=postgres" -c 'begin; select pg_sleep(0.02); commit' >/dev/null 2>>"$kit_dir/visits.$1"; then
             echo 1 >>"$kit_dir/visited.$1"
         fi
     done
 }
+# pgbench, whose clients stay, or come for one transaction: each run ends when its clients were told.
+bench_again() { # NAME ARGS...
+    local name=$1
+    shift
+    while [ -d "$kit_dir" ] && [ ! -e "$kit_dir/enough" ]; do
+        "$pg_bin/pgbench" -n -c 3 -j 1 -T 2 "$@" "$words dbname=postgres" >>"$kit_dir/benched.$name" 2>>"$kit_dir/bench_said.$name" || true
+    done
+}
+"$pg_bin/pgbench" -qi -s 1 -h "$kit_dir/warehouse" -p "$warehouse" -U postgres postgres >/dev/null 2>&1
+start under_restarts "$build/soak/crosstalk" -l -p "$port" -c 6 -t 600 -a 1 -n 100000000 -w "user=postgres dbname=postgres sslmode=require"
+crosstalk=$started
 visitors=()
+bench_again simple &
+visitors+=($!)
+bench_again prepared -M prepared &
+visitors+=($!)
+bench_again connecting -C &
+visitors+=($!)
 for i in 1 2 3 4; do
     visit "$i" &
     visitors+=($!)
@@ -167,12 +184,18 @@ pid=$sluice
 for ((n = 1; n <= restarts; n++)); do
     (ask "begin; select pg_sleep(1.5); commit; select 'whole'" >"$kit_dir/long.$n" 2>&1) &
     long=$!
+    "$pg_bin/psql" -qXAt "$words dbname=postgres" -c 'select pg_sleep(30)' >"$kit_dir/cancelled.$n" 2>&1 &
+    sleeper=$!
     sleep 0.4
     cp "$binary" "$home/sluice.next" && hand_over "$home/sluice.next" && mv "$home/sluice.next" "$home/sluice"
     kill -USR2 "$pid"
     until_so said takeover.taken "$n" || not_ok "restart $n: the next one listens"
     next=$(grep takeover.begun "$log" | tail -1 | sed 's/.* pid=\([0-9]*\).*/\1/')
     kit_pids+=("$next")
+    # A cancel request arrives at the next one, which knows nothing of the session.
+    kill -INT "$sleeper"
+    wait "$sleeper" || true
+    grep -q 'canceling statement due to user request' "$kit_dir/cancelled.$n" || not_ok "restart $n: Ctrl-C of a statement of the old one" "$(cat "$kit_dir/cancelled.$n")"
     wait "$long" || true
     grep -q whole "$kit_dir/long.$n" || not_ok "restart $n: a transaction that was under way ends well" "$(cat "$kit_dir/long.$n")"
     "$binary" health --ready --address "127.0.0.1:$health" >/dev/null || not_ok "restart $n: the next one is ready"
@@ -190,6 +213,17 @@ told=$(cat "$kit_dir"/visits.* | grep -c 'shutting down' || true)
 other=$(cat "$kit_dir"/visits.* | grep -v 'shutting down\|HINT:\|closed the connection unexpectedly\|terminated abnormally\|before or while\|connection to server was lost' | grep . || true)
 [ "$told" != 0 ] || other=$(cat "$kit_dir"/visits.*)
 equals "none of $visited visits was refused or lost; $told were told 57P01 between transactions" '' "$other"
+# What pgbench counted is what is in its tables: no transaction was lost, half done, or done twice.
+counted=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$kit_dir"/benched.* | awk "{ n += \$1 } END { print n + 0 }")
+[ "$counted" -ge 20 ] || not_ok 'pgbench ran' "$(cat "$kit_dir"/bench*)"
+equals "pgbench's $counted transactions were each done once" "$counted|0" \
+    "$(admin "select count(*), abs(sum(delta) - (select sum(abalance) from pgbench_accounts)) + abs(sum(delta) - (select sum(tbalance) from pgbench_tellers)) from pgbench_history")"
+equals 'its clients were told 57P01, and nothing else' '' \
+    "$(cat "$kit_dir"/bench_said.* | grep -v 'shutting down\|HINT:\|Run was aborted\|closed the connection unexpectedly\|terminated abnormally\|before or while\|perhaps the backend died' | grep . || true)"
+kill -0 "$crosstalk" 2>/dev/null || not_ok 'cross-talk ran on' "$(tail -3 "$kit_dir/under_restarts.log")"
+stop "$crosstalk" TERM
+! grep -qi '"wrong": *[1-9]\|WRONG\|hung' "$kit_dir/under_restarts.log" || not_ok 'cross-talk under restarts: no answer is wrong' "$(cat "$kit_dir/under_restarts.log")"
+ok 'cross-talk under restarts: no answer is wrong'
 ! idle || not_ok 'the idle session was told to go'
 ok 'the idle session was told to go'
 
