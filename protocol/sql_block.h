@@ -7,7 +7,8 @@
  * this is of no use. It knows literals without backslashes, and bytes that mean nothing to the skim
  * (classes before STOPS in sql_skim.c): digits, blanks, brackets, commas and the like. It decides
  * nothing; whatever else it meets, it stops at.
- * As simdjson finds JSON's strings: a mask of the quotes, and the sum of each bit with all before it.
+ * As simdjson finds JSON's strings: a mask of the quotes, and the sum of each bit with all before
+ * it.
  */
 #ifndef SLUICE_PROTOCOL_SQL_BLOCK_H
 #define SLUICE_PROTOCOL_SQL_BLOCK_H

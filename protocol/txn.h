@@ -108,8 +108,8 @@ struct txn_answer {
     bool failed;   /* ErrorResponse */
 };
 
-/* A backend message of `type` has come: *a says what it is. `status` is ReadyForQuery's byte, else 0. Dropped entries
- * and local answers whose turn it is must have been taken before. */
+/* A backend message of `type` has come: *a says what it is. `status` is ReadyForQuery's byte, else
+ * 0. Dropped entries and local answers whose turn it is must have been taken before. */
 void txn_received(struct txn *t, uint8_t type, uint8_t status, struct txn_answer *a);
 
 /* Is it the turn of a local answer? */

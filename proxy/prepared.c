@@ -181,7 +181,8 @@ bool prepared_restore(struct session *s, struct slice name, struct upstream *out
     return true;
 }
 
-/* The text is read, unless it is the one before's: who sends rows one by one sends the same text. */
+/* The text is read, unless it is the one before's: who sends rows one by one sends the same text.
+ */
 static bool keep_text(struct stmt_book *book, const struct frontend_parse *parse)
 {
     const struct slice tail = slice_of(parse->text.at, parse->text.len + 1 + parse->types.len);

@@ -48,8 +48,9 @@ enum {
     STREAM_POST_LETTERS = 64,
 };
 
-/* Small writes of one turn of the loop, of all its streams, sent together at its end: twenty sends in
- * a row cost the kernel, and those who are woken by them, less than twenty between twenty receives. */
+/* Small writes of one turn of the loop, of all its streams, sent together at its end: twenty sends
+ * in a row cost the kernel, and those who are woken by them, less than twenty between twenty
+ * receives. */
 struct stream_post {
     char *bytes; /* STREAM_POST_BYTES */
     uint32_t len, count;
@@ -72,8 +73,8 @@ struct stream_loop {
     char *gather;                      /* STREAM_RECORD_BYTES, small parts of one write */
     struct buf cipher;                 /* TLS records of one write; empty between calls */
     struct stream_post post;
-    struct list later;                 /* streams that have something to tell in the next turn */
-    uv_idle_t idle;                    /* active while `later` is not empty */
+    struct list later; /* streams that have something to tell in the next turn */
+    uv_idle_t idle;    /* active while `later` is not empty */
 };
 
 enum stream_end {
@@ -126,9 +127,9 @@ bool stream_secure_server(struct stream *s, struct tls_context *context, struct 
 bool stream_secure_client(struct stream *s, struct tls_context *context, const char *server_name,
                           struct err *err);
 
-/* Sends the parts in order: a little with the turn's post, much at once as far as the socket takes it;
- * what it does not take is copied to `out` and sent later. False: the stream is broken (on_end will
- * say so, later). */
+/* Sends the parts in order: a little with the turn's post, much at once as far as the socket takes
+ * it; what it does not take is copied to `out` and sent later. False: the stream is broken (on_end
+ * will say so, later). */
 bool stream_write(struct stream *s, const struct iovec *parts, int count);
 
 static inline bool stream_write_slice(struct stream *s, struct slice bytes)
