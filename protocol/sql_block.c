@@ -35,6 +35,13 @@ WIDE static uint64_t equals(__m256i low, __m256i high, char c)
     return signs(_mm256_cmpeq_epi8(low, all), _mm256_cmpeq_epi8(high, all));
 }
 
+WIDE static bool has(__m256i low, __m256i high, char c)
+{
+    const __m256i all = _mm256_set1_epi8(c);
+    const __m256i any = _mm256_or_si256(_mm256_cmpeq_epi8(low, all), _mm256_cmpeq_epi8(high, all));
+    return !_mm256_testz_si256(any, any);
+}
+
 /* Each bit becomes the sum of it and all below: set from an opening quote to before its closing
  * one. A doubled quote closes and opens, with nothing between. */
 WIDE static uint64_t sums(uint64_t bits)
@@ -46,16 +53,19 @@ WIDE static uint64_t sums(uint64_t bits)
 WIDE static size_t pass(const char *text, size_t len, bool *in_literal)
 {
     size_t at = 0;
+    bool filled = false;
     uint64_t inside = 0; /* all ones: the block before has ended in a literal */
     for (; len - at >= SQL_BLOCK_BYTES; at += SQL_BLOCK_BYTES) {
         const __m256i low = _mm256_loadu_si256((const __m256i_u *)(text + at));
         const __m256i high = _mm256_loadu_si256((const __m256i_u *)(text + at + 32));
         const uint64_t quotes = equals(low, high, '\'');
-        /* A literal that fills a block is a long one: memchr is faster still. */
-        if (inside && quotes == 0) break;
+        /* A literal that fills two blocks is a long one: memchr is faster still. */
+        const bool fills = inside && quotes == 0;
+        if (fills && filled) break;
+        filled = fills;
         const uint64_t literal = sums(quotes) ^ inside;
-        const uint64_t stop =
-            (signs(stops(low), stops(high)) & ~literal) | (equals(low, high, '\\') & literal);
+        uint64_t stop = signs(stops(low), stops(high)) & ~literal;
+        if (has(low, high, '\\')) stop |= equals(low, high, '\\') & literal;
         if (stop) {
             const unsigned n = (unsigned)__builtin_ctzll(stop);
             *in_literal = literal >> n & 1;
