@@ -190,6 +190,8 @@ install: all
 	install -D -m 644 deploy/systemd/sluice.socket $(DESTDIR)/usr/lib/systemd/system/sluice.socket
 	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
 	install -D -m 644 deploy/systemd/sluice.json $(DESTDIR)$(PREFIX)/share/doc/sluice/examples/sluice.json
+	install -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/sluice/
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sluice/deploy deploy/*.md
 
 # Templates, manifests, unit, image, scripts and package, each by its linter (DEB= leaves the package out);
 # then the templates as stacks in moto.

@@ -402,6 +402,20 @@ static void a_flood(void **state)
     assert_true(closed >= MANY - 32);
 }
 
+/* The connection is closed while the head is still growing. */
+static void a_head_byte_by_byte_is_ended(void **state)
+{
+    (void)state;
+    char command[300];
+    snprintf(command, sizeof command,
+             "{ printf 'GET /livez HTTP/1.1\\r\\nX: '; while printf x; do sleep 0.3; done; } "
+             "2>/dev/null | timeout 60 openssl s_client -quiet -connect 127.0.0.1:%d "
+             ">/dev/null 2>&1; [ $? != 124 ]",
+             port);
+    assert_int_equal(system(command), 0);
+    expect("", "/livez", 200, "live");
+}
+
 /* ---- the same cause everywhere ----------------------------------------------------------------
  */
 
@@ -519,6 +533,7 @@ int main(void)
         cmocka_unit_test(other_sites_pages_steer_nothing),
         cmocka_unit_test(tricks),
         cmocka_unit_test(a_flood),
+        cmocka_unit_test(a_head_byte_by_byte_is_ended),
         cmocka_unit_test(the_cause_is_named_everywhere),
         cmocka_unit_test(metrics_with_pgbouncers_names),
         cmocka_unit_test(reports_for_cloudwatch),
