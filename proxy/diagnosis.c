@@ -192,7 +192,8 @@ static enum severity say_pool_full(const struct diagnosis_facts *f, struct findi
 {
     struct those t = pools_that(f, POOL_WHY_POOL_FULL);
     if (!t.worst || is_held(t.worst)) return SEVERITY_OK;
-    SAY(out, "The pool: %s of %.*s %s lent; %s, the first for %s; Redshift answers in %s.",
+    SAY(out,
+        "The pool: %s of %.*s %s lent; %s, the first for %s; what has ended took %s on average.",
         t.worst->n[POOL_SIZE] == 1 ? "the one server"
                                    : count_of(t.worst->n[POOL_SIZE], "server", "servers").text,
         SLICE_ARG(t.worst->key), t.worst->n[POOL_SIZE] == 1 ? "is" : "are all",

@@ -65,7 +65,7 @@ static void the_pool(void **state)
     wait_for(POOL_WHY_POOL_FULL, 12, 4200);
     expect_first(DIAGNOSIS_POOL_FULL, SEVERITY_CRITICAL,
                  "20 servers of warehouse/dev/loader/etl are all lent; 12 clients wait, the first "
-                 "for 4.2 s; Redshift answers in 23 ms");
+                 "for 4.2 s; what has ended took 23 ms");
     assert_non_null(strstr(found.findings[0].advice, "pool.size (20)"));
     wait_for(POOL_WHY_CLUSTER_FULL, 1, 4200);
     expect_first(DIAGNOSIS_CLUSTER_FULL, SEVERITY_CRITICAL, "cluster warehouse may have are taken");
