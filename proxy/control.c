@@ -520,8 +520,10 @@ int control_run(struct config *config, const struct control_start *start, struct
     hide_memory(config);
     bool settled = c.shared && sockets_settle(&c.sockets, config, worker_count(config), log);
     if (settled) env_file_export_from(config->env_file);
-    if (c.shared) c.shared->sockets = &c.sockets;
-    if (settled) c.shared->before = c.sockets.before;
+    if (c.shared) {
+        c.shared->sockets = &c.sockets;
+        c.shared->before = settled ? c.sockets.before : -1;
+    }
     bool ready = settled && c.shared && c.shared->audit && aws_secrets_load(config, &problems);
     if (ready) c.realm = realm_new(config_ref(config), NULL, c.shared, &problems);
     struct route_force *routes = c.realm ? route_force_load(config, NULL, &problems) : NULL;

@@ -284,6 +284,7 @@ void session_replied(struct session *s)
     /* Requests that had to wait for the answers before them, or for others' turn. */
     if (quiet && s->client.held.len && s->client.state < CLIENT_LEAVING) begin_work(s);
     if (s->half_closed) half_closed_replied(s);
+    worker_replied(s->client.env->worker, &s->client);
 }
 
 /* ---- where to ------------------------------------------------------------------------------- */

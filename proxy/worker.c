@@ -414,22 +414,34 @@ static void reload(struct worker *w, struct realm *realm)
     realm_unref(before);
 }
 
-/* Clients between transactions are told to go; the others when they get there, or at the deadline.
- * Who came a moment ago may log in and say what it came for first. */
-static void say_goodbye(struct worker *w, bool now)
+/* Who came a moment ago may log in and say what it came for first. */
+static bool may_be_told(const struct worker *w, struct client *c)
 {
     enum { NEWCOMER_MS = 1000 };
-    uint64_t now_ms = uv_now(&w->loop);
+    if (c->state >= CLIENT_LEAVING) return false;
+    if (w->stopping_now) return true;
+    return uv_now(&w->loop) - c->opened_ms >= NEWCOMER_MS && session_is_idle(session_of(c));
+}
+
+static void tell_to_go(const struct worker *w, struct client *c)
+{
     struct err err;
+    if (!may_be_told(w, c)) return;
     err_set(&err, ERR_SHUTTING_DOWN, "");
     err_hint(&err, "connect again");
-    list_each(node, &w->sessions)
-    {
-        struct client *c = list_item(node, struct client, node);
-        if (c->state >= CLIENT_LEAVING) continue;
-        bool is_new = now_ms - c->opened_ms < NEWCOMER_MS;
-        if (now || (!is_new && session_is_idle(session_of(c)))) client_refuse(c, &err);
-    }
+    client_refuse(c, &err);
+}
+
+/* Clients between transactions are told to go; the others when they get there (worker_replied), or
+ * at the deadline. */
+static void say_goodbye(struct worker *w)
+{
+    list_each(node, &w->sessions) tell_to_go(w, list_item(node, struct client, node));
+}
+
+void worker_replied(struct worker *w, struct client *c)
+{
+    if (w->stopping) tell_to_go(w, c);
 }
 
 static void on_mailbox_closed(struct mailbox *m) { (void)m; }
@@ -450,7 +462,7 @@ static void maybe_over(struct worker *w)
 static void on_tick(struct wheel_node *node)
 {
     struct worker *w = list_item(node, struct worker, tick);
-    say_goodbye(w, w->stopping_now);
+    say_goodbye(w);
     maybe_over(w);
     if (!w->over) wheel_set(&w->env.streams.wheel, &w->tick, WHEEL_TICK_MS);
 }

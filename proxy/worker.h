@@ -94,6 +94,10 @@ void worker_ask_way(struct worker *w, const struct budget *cluster);
  * left of the budget's excess; with `force`, others, too. Any thread. */
 void worker_shrink(struct worker *w, struct budget *cluster, bool force);
 
+/* `c` has heard an answer. While the worker drains, a client that never pauses can be told to go
+ * only then. */
+void worker_replied(struct worker *w, struct client *c);
+
 /* A CancelRequest from `c`: offered to all workers. `c` is closed when it has been delivered, or is
  * nobody's. */
 void worker_cancel(struct worker *w, struct client *c, uint32_t pid, struct slice key);

@@ -555,14 +555,16 @@ async function poll() {
     showBoard();
     showState(s);
     const turn = state.turn++;
+    // What a new cause points at must not tell of the time before it.
+    const news = s.diagnosis.map((d) => d.cause).join();
+    const isNews = news !== state.news;
+    state.news = news;
     const wanted = [fill("waiting", "SHOW WAITING")];
-    if (turn % 2 === 0) {
-      wanted.push(fill("denied", "SHOW DENIED"));
-    }
+    if (isNews || turn % 2 === 0) wanted.push(fill("denied", "SHOW DENIED"));
     // A list of thousands keeps each worker for some milliseconds: the longer it is, the more rarely it is asked for.
     if (turn % Math.min(60, 2 * Math.ceil((clients.length || 1) / 500)) === 0)
       wanted.push(fill("clients", "SHOW EXTENDED CLIENTS", (a) => { clients = a.rows; showClients(); }));
-    if (turn % 5 === 0) wanted.push(fill("credentials", "SHOW CREDENTIALS"), fill("history", "SHOW HISTORY"), fillRoutes());
+    if (isNews || turn % 5 === 0) wanted.push(fill("credentials", "SHOW CREDENTIALS"), fill("history", "SHOW HISTORY"), fillRoutes());
     await Promise.all(wanted);
     state.lost = 0;
     pulse("live", "live");

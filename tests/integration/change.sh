@@ -163,7 +163,7 @@ bench_again() { # NAME ARGS...
     local name=$1
     shift
     while [ -d "$kit_dir" ] && [ ! -e "$kit_dir/enough" ]; do
-        "$pg_bin/pgbench" -n -c 3 -j 1 -T 2 "$@" "$words dbname=postgres" >>"$kit_dir/benched.$name" 2>>"$kit_dir/bench_said.$name" || true
+        "$pg_bin/pgbench" -n -c 3 -j 1 -T 4 "$@" "$words dbname=postgres" >>"$kit_dir/benched.$name" 2>>"$kit_dir/bench_said.$name" || true
     done
 }
 "$pg_bin/pgbench" -qi -s 1 -h "$kit_dir/warehouse" -p "$warehouse" -U postgres postgres >/dev/null 2>&1
@@ -220,6 +220,9 @@ equals "pgbench's $counted transactions were each done once" "$counted|0" \
     "$(admin "select count(*), abs(sum(delta) - (select sum(abalance) from pgbench_accounts)) + abs(sum(delta) - (select sum(tbalance) from pgbench_tellers)) from pgbench_history")"
 equals 'its clients were told 57P01, and nothing else' '' \
     "$(cat "$kit_dir"/bench_said.* | grep -v 'shutting down\|HINT:\|Run was aborted\|closed the connection unexpectedly\|terminated abnormally\|before or while\|perhaps the backend died' | grep . || true)"
+# Of its script command 4 is BEGIN: whoever was told, was told before it.
+equals 'and were told between transactions' '' "$(cat "$kit_dir"/bench_said.* | grep 'aborted in command' | grep -v 'aborted in command 4 ' || true)"
+say "# $(cat "$kit_dir"/bench_said.* | grep -c 'aborted in command 4 ' || true) of pgbench's clients were told, $(grep -c 'client.refused.*sqlstate=57P01' "$log" || true) of all"
 kill -0 "$crosstalk" 2>/dev/null || not_ok 'cross-talk ran on' "$(tail -3 "$kit_dir/under_restarts.log")"
 stop "$crosstalk" TERM
 ! grep -qi '"wrong": *[1-9]\|WRONG\|hung' "$kit_dir/under_restarts.log" || not_ok 'cross-talk under restarts: no answer is wrong' "$(cat "$kit_dir/under_restarts.log")"
