@@ -6,7 +6,7 @@ out=$PWD/build/deb
 version=$(sed -n 's/^VERSION := //p' Makefile)
 rm -rf "$out"
 mkdir -p "$out/sluice-$version"
-git ls-files Makefile LICENSE protocol auth routing proxy tests/tests.mk deploy | tar -cf - -T - | tar -xf - -C "$out/sluice-$version"
+git ls-files Makefile LICENSE README.md protocol auth routing proxy tests/tests.mk deploy | tar -cf - -T - | tar -xf - -C "$out/sluice-$version"
 mv "$out/sluice-$version/deploy/debian" "$out/sluice-$version/debian"
 cd "$out/sluice-$version"
 rm debian/build.sh
