@@ -111,6 +111,13 @@ static void on_hup(uv_signal_t *signal, int number)
 
 /* ---- into a new binary ----------------------------------------------------------------------- */
 
+/* Only now may the handle be used again: a signal for another may come in the turn of the death. */
+static void on_next_closed(uv_handle_t *handle)
+{
+    struct control *c = handle->data;
+    c->next = (uv_process_t){ 0 };
+}
+
 static void on_next_gone(uv_process_t *process, int64_t status, int signal)
 {
     struct control *c = process->data;
@@ -120,7 +127,7 @@ static void on_next_gone(uv_process_t *process, int64_t status, int signal)
                   LOG_TEXT("hint", "this process goes on"), LOG_END);
     c->next_pid = 0;
     succession_close(&c->succession);
-    uv_close((uv_handle_t *)process, NULL);
+    uv_close((uv_handle_t *)process, on_next_closed);
 }
 
 static size_t all_sockets(const struct control *c, int fds[SOCKETS_MAX])
@@ -139,7 +146,7 @@ static void on_usr2(uv_signal_t *signal, int number)
     int fds[SOCKETS_MAX];
     struct err err;
     (void)number;
-    if (c->draining || c->next_pid) return;
+    if (c->draining || c->next.loop) return;
     size_t n = all_sockets(c, fds);
     c->next.data = c;
     int to_us = succession_open(&c->succession, &c->loop, c->shared);
@@ -148,7 +155,7 @@ static void on_usr2(uv_signal_t *signal, int number)
     if (!ok) {
         succession_close(&c->succession);
         log_event(c->log, EVENT_takeover_failed, LOG_TEXT("why", err.message), LOG_END);
-        if (c->next.loop) uv_close((uv_handle_t *)&c->next, NULL);
+        if (c->next.loop) uv_close((uv_handle_t *)&c->next, on_next_closed);
         return;
     }
     c->next_pid = c->next.pid;
@@ -297,7 +304,8 @@ static void on_all_gone(uv_async_t *async)
     uv_close((uv_handle_t *)&c->interrupt, NULL);
     uv_close((uv_handle_t *)&c->usr2, NULL);
     uv_close((uv_handle_t *)&c->watchdog, NULL);
-    if (c->next_pid) uv_close((uv_handle_t *)&c->next, NULL);
+    if (c->next.loop && !uv_is_closing((uv_handle_t *)&c->next))
+        uv_close((uv_handle_t *)&c->next, NULL);
     succession_close(&c->succession);
     uv_close((uv_handle_t *)&c->deadline, NULL);
     uv_close((uv_handle_t *)&c->refresh, NULL);

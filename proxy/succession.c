@@ -31,6 +31,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 int succession_open(struct succession *s, uv_loop_t *uv, struct shared *shared)
 {
     int ends[2];
+    if (s->after.loop) return -1; /* the one before is still being closed */
     s->fd = -1;
     s->shared = shared;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) return -1;
@@ -46,10 +47,16 @@ int succession_open(struct succession *s, uv_loop_t *uv, struct shared *shared)
     return ends[1];
 }
 
+static void on_closed(uv_handle_t *handle)
+{
+    struct succession *s = handle->data;
+    s->after = (uv_poll_t){ 0 };
+}
+
 void succession_close(struct succession *s)
 {
     if (s->fd < 0) return;
-    uv_close((uv_handle_t *)&s->after, NULL);
+    uv_close((uv_handle_t *)&s->after, on_closed);
     close(s->fd);
     s->fd = -1;
 }

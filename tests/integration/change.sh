@@ -236,5 +236,13 @@ kill -USR2 "$pid"
 until_so said takeover.failed 1 || not_ok 'a next one that does not start: told'
 equals 'a next one that does not start: told, and this one goes on' 1 "$(ask 'select 1')"
 cp "$home/good" "$home/sluice.json"
+# The next one dies at once, again and again, and each time another is asked for: the death of the one and the signal
+# for the next arrive together.
+printf '#!/bin/sh\nexit 1\n' >"$home/sluice.next" && chmod 755 "$home/sluice.next" && hand_over "$home/sluice.next"
+mv "$home/sluice.next" "$home/sluice"
+failed=$(said takeover.failed 1 && grep -c takeover.failed "$log" || true)
+for ((n = 0; n < 3000; n++)); do kill -USR2 "$pid" 2>/dev/null || break; done
+until_so said takeover.failed $((failed + 1)) || not_ok 'a storm of SIGUSR2: some of it arrives' "$(tail -3 "$log")"
+equals 'a storm of SIGUSR2, of which nothing comes: this one goes on' 1 "$(ask 'select 1')"
 stop "$pid"
 say "1..$steps"
