@@ -150,6 +150,36 @@ static void begin_work(struct session *s)
     if (s->client.held.len) request_resume(s);
 }
 
+/* What nobody was asked yet is answered with an error, and the client goes on. */
+static void answer_held(struct session *s, const struct err *err)
+{
+    struct buf out = { 0 };
+    struct slice held = buf_slice(&s->client.held);
+    struct piece piece;
+    s->cancelled = false;
+    judge_forget(s);
+    if (frame_next(&s->client.frame, &held, &piece) != FRAME_PIECE) return;
+    backend_error(&out, err);
+    deferred_fail(s);
+    if (piece.type == FRONTEND_QUERY || piece.type == FRONTEND_FUNCTION_CALL)
+        backend_ready(&out, deferred_status(s));
+    else
+        s->discarding = true; /* up to the Sync, as after any error in a batch */
+    client_write(&s->client, buf_slice(&out));
+    buf_fini(&out);
+    s->sending = false;
+    buf_drop(&s->client.held, piece.bytes.len);
+    begin_work(s);
+}
+
+static void answer_cancelled(struct session *s)
+{
+    struct err err;
+    metrics_add(&s->client.env->metrics, METRIC_cancels_queued, 1);
+    err_set(&err, ERR_CANCELLED, "");
+    answer_held(s, &err);
+}
+
 static bool admit(struct session *s, const struct params *params)
 {
     struct err err;
@@ -181,6 +211,8 @@ static void go_on(struct session *s)
     if (s->greeting) {
         s->greeting = false;
         greet(s, s->server);
+    } else if (s->cancelled) {
+        answer_cancelled(s);
     } else {
         begin_work(s);
     }
@@ -470,23 +502,8 @@ static void on_closed(struct client *c)
 /* The request in line is answered with an error, and the client goes on. */
 static void answer_waiting(struct session *s, const struct err *err)
 {
-    struct buf out = { 0 };
-    struct slice held = buf_slice(&s->client.held);
-    struct piece piece;
     client_step(&s->client, CLIENT_ON_WITHDRAWN, NULL);
-    judge_forget(s);
-    if (frame_next(&s->client.frame, &held, &piece) != FRAME_PIECE) return;
-    backend_error(&out, err);
-    deferred_fail(s);
-    if (piece.type == FRONTEND_QUERY || piece.type == FRONTEND_FUNCTION_CALL)
-        backend_ready(&out, deferred_status(s));
-    else
-        s->discarding = true; /* up to the Sync, as after any error in a batch */
-    client_write(&s->client, buf_slice(&out));
-    buf_fini(&out);
-    s->sending = false;
-    buf_drop(&s->client.held, piece.bytes.len);
-    begin_work(s);
+    answer_held(s, err);
 }
 
 void session_refuse(struct session *s, const struct err *err)
@@ -523,11 +540,11 @@ static void on_cancel_settled(struct server *server)
 void session_cancel(struct session *s, struct cancel_wait *wait)
 {
     if (s->client.state == CLIENT_WAITING) {
-        struct err err;
         pool_leave(s->pool, &s->ticket);
-        metrics_add(&s->client.env->metrics, METRIC_cancels_queued, 1);
-        err_set(&err, ERR_CANCELLED, "");
-        answer_waiting(s, &err);
+        client_step(&s->client, CLIENT_ON_WITHDRAWN, NULL);
+        answer_cancelled(s);
+    } else if (s->settling) {
+        s->cancelled = true; /* not the server's business: it would stop what we say there */
     } else if (s->server && s->server->txn.count) {
         cancel_send(s->server, wait, on_cancel_settled);
     }
@@ -600,6 +617,11 @@ static void move_on(struct session *s)
     s->settling = s->resume = false;
     client_step(&s->client, s->greeting ? CLIENT_ON_UNGREETED : CLIENT_ON_BEREFT, NULL);
     s->greeting = false;
+    if (s->cancelled) {
+        client_step(&s->client, CLIENT_ON_WITHDRAWN, NULL);
+        answer_cancelled(s);
+        return;
+    }
     struct server *server = pool_join_again(s->pool, &s->ticket);
     if (server) on_served(&s->ticket, server);
 }

@@ -68,6 +68,7 @@ struct session {
     bool changing : 1, change_failed : 1, rolled_back : 1; /* carry: a change is under way */
     bool settling : 1, settle_failed : 1;   /* carry: our own SET statements are under way */
     bool settle_hopeless : 1;               /* carry: nothing is left to try without */
+    bool cancelled : 1;                     /* while settling: what is held is not to be sent */
     bool preparing : 1, prepare_failed : 1; /* carry: a PREPARE of a restricted role is under way */
     bool attributed : 1;   /* `routed` is no rule's, but names who it is: see attribution.h */
     bool group_said : 1;   /* session mode: its server has been told the query_group */

@@ -505,21 +505,27 @@ static void lost_servers_cost_one_error_each_and_no_wrong_answer(void **state)
     assert_true(proxy_stop(w->kit, &p));
 }
 
-/* The only server of w->one stands still while `ask` is on its way, and is ended before it goes on.
- */
-static void lose_the_server_under(struct world *w, PGconn *c, const char *ask)
+static pid_t only_server(struct world *w)
 {
     char *pid = postgres_ask(&w->pg, "select pid from pg_stat_activity where usename = 'postgres' "
                                      "and backend_type = 'client backend' and pid <> "
                                      "pg_backend_pid()");
     pid_t server = (pid_t)atoi(pid);
+    free(pid);
     assert_true(server > 1);
+    return server;
+}
+
+/* The only server of w->one stands still while `ask` is on its way, and is ended before it goes on.
+ */
+static void lose_the_server_under(struct world *w, PGconn *c, const char *ask)
+{
+    pid_t server = only_server(w);
     assert_int_equal(kill(server, SIGSTOP), 0);
     assert_true(PQsendQuery(c, ask));
     kit_sleep_ms(200);
     before_terminate(&w->pg, "postgres");
     assert_int_equal(kill(server, SIGCONT), 0);
-    free(pid);
 }
 
 /* "": what the query says, or the SQLSTATE of its failure. */
@@ -568,6 +574,33 @@ static void a_server_lost_before_it_was_asked_costs_nothing(void **state)
     assert_result(a, "57P01");
     PQfinish(a);
     assert_says(b, "show application_name", "b");
+    PQfinish(b);
+}
+
+/* Its statement is not with the server yet: it is refused here, and the settings come to hold. */
+static void a_cancel_while_settings_are_brought_is_for_the_statement(void **state)
+{
+    struct world *w = *state;
+    PGconn *a = client(&w->one, "application_name=a"), *b = client(&w->one, "application_name=b");
+    PGcancel *cancel = PQgetCancel(a);
+    for (int round = 0; round < 4; round++) {
+        char why[256] = "";
+        assert_says(b, "show application_name", "b");
+        pid_t server = only_server(w);
+        assert_int_equal(kill(server, SIGSTOP), 0);
+        const char *sql = "insert into t values (5714, 'never')";
+        assert_true(round % 2 ? PQsendQueryParams(a, sql, 0, NULL, NULL, NULL, NULL, 0)
+                              : PQsendQuery(a, sql));
+        kit_sleep_ms(200);
+        bool sent = PQcancel(cancel, why, sizeof why);
+        assert_int_equal(kill(server, SIGCONT), 0);
+        if (!sent) fail_msg("%s", why);
+        assert_result(a, "57014");
+        assert_says(a, "show application_name", "a");
+    }
+    assert_says(b, "select count(*) from t where i = 5714", "0");
+    PQfreeCancel(cancel);
+    PQfinish(a);
     PQfinish(b);
 }
 
@@ -732,6 +765,7 @@ int main(void)
         cmocka_unit_test(who_waits_too_long_is_told),
         cmocka_unit_test(nobody_is_lost_in_the_crowd),
         cmocka_unit_test(a_server_lost_before_it_was_asked_costs_nothing),
+        cmocka_unit_test(a_cancel_while_settings_are_brought_is_for_the_statement),
         cmocka_unit_test(lost_servers_cost_one_error_each_and_no_wrong_answer),
         cmocka_unit_test(a_client_that_is_gone_has_its_query_cancelled),
         cmocka_unit_test(a_client_that_never_reads_costs_little),
