@@ -148,10 +148,7 @@ static bool ports_are_free(const struct sockets *s, const struct config *config,
     union socket_address address;
     for (size_t i = 0; i < config->n_listen && !s->takes_over && !s->from_elsewhere; i++) {
         if (!sockets_address(&config->listen[i].address, &address, err)) return false;
-        if (listen_is_free(&address, err)) continue;
-        err_hint(err,
-                 "another process has it; a proxy that is to be replaced gets SIGUSR2 instead");
-        return false;
+        if (!listen_is_free(&address, err)) return false;
     }
     return true;
 }

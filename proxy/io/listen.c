@@ -13,7 +13,10 @@ static bool fail(struct err *err, const union socket_address *address, const cha
     char text[SOCKET_TEXT_BYTES];
     err_set(err, ERR_CONFIG, "cannot listen on %s: %s: %s", socket_address_text(address, text),
             what, strerror(code));
-    if (code == EADDRINUSE) err_hint(err, "Another process has this address; stop it first.");
+    if (code == EADDRINUSE)
+        err_hint(err, "Another process has this address; stop it first (a proxy that is to be "
+                      "replaced gets SIGUSR2 instead).");
+    if (code == EADDRNOTAVAIL) err_hint(err, "No interface of this machine has this address.");
     if (code == EACCES) err_hint(err, "Ports below 1024 and this path need more permissions.");
     return false;
 }

@@ -140,6 +140,34 @@ static void two_loops_share_a_port(void **state)
     assert_int_equal(uv_loop_close(&uv), 0);
 }
 
+/* Sharing would be allowed, and is not what a second proxy should do. */
+static void a_port_is_free_or_says_why_not(void **state)
+{
+    (void)state;
+    uv_loop_t uv;
+    struct door d;
+    struct err err = { 0 };
+    union socket_address taken, absent = address_of("192.0.2.1");
+    uv_loop_init(&uv);
+    door_open(&d, &uv, "127.0.0.1");
+    taken = d.listen.address;
+    assert_false(listen_is_free(&taken, &err));
+    assert_non_null(strstr(err.message, strerror(EADDRINUSE)));
+    assert_non_null(strstr(err.hint, "SIGUSR2"));
+    int client = knock(&d);
+    while (!d.count) uv_run(&uv, UV_RUN_ONCE);
+    door_close(&d, &uv);
+    /* Its connection, which we closed first, is still remembered: that takes nobody's port. */
+    assert_true(listen_is_free(&taken, &err));
+    assert_true(listen_is_free(&taken, &err)); /* the question keeps nothing */
+    close(client);
+    /* (For documentation, RFC 5737: nobody's.) */
+    assert_false(listen_is_free(&absent, &err));
+    assert_non_null(strstr(err.message, strerror(EADDRNOTAVAIL)));
+    assert_null(strstr(err.hint, "process"));
+    assert_int_equal(uv_loop_close(&uv), 0);
+}
+
 static void closing_from_within_accept(void **state)
 {
     (void)state;
@@ -293,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepted_sockets_have_everything_set),
         cmocka_unit_test(two_loops_share_a_port),
+        cmocka_unit_test(a_port_is_free_or_says_why_not),
         cmocka_unit_test(closing_from_within_accept),
         cmocka_unit_test(unix_files),
         cmocka_unit_test(out_of_descriptors),
