@@ -106,6 +106,8 @@ static bool take_first(struct session *s, struct server *server, const struct pi
     if (!a.expected) return false;
     switch (p->type) {
     case BACKEND_READY:
+        /* Who goes on after its last word is not believed: least of all that settings hold. */
+        if (server->last_words) return false;
         metrics_add(&server->env->metrics, METRIC_requests, 1);
         if (s && !a.swallow) tally_ready(s, server->txn.status);
         if (s && a.tag == CARRY_TAG)

@@ -633,7 +633,7 @@ static void on_lost(struct server *server, const struct err *err)
     struct session *s = server->session;
     bool in_message = server->passing && !frame_is_at_start(&server->frame);
     s->server = NULL;
-    if (err->code == ERR_SERVER_LOST && !s->farewell && session_moves_on(s)) {
+    if (err->code == ERR_SERVER_LOST && !s->farewell && !in_message && session_moves_on(s)) {
         move_on(s);
     } else if (s->farewell || in_message) {
         client_step(&s->client, CLIENT_ON_REFUSED, NULL);

@@ -274,6 +274,42 @@ static void a_warehouse_that_starts_is_waited_for(void **state)
     }
 }
 
+/* (No CVE.) The settings of a session are being brought to a server, and the client has heard
+ * nothing yet. A server that says FATAL to them and goes on is not believed to have taken them; and
+ * of one that breaks off in a message which is the client's, no other server's answers may be the
+ * rest. */
+static void a_server_that_breaks_off_while_it_takes_settings(void **state)
+{
+    struct world *w = *state;
+    static const char *const pairs[] = { "user",        "postgres",    "database", "postgres",
+                                         "search_path", "information", NULL };
+    static const char no[] = "E\0\0\0\37SFATAL\0VFATAL\0C57P01\0Mnot\0\0Z\0\0\0\5I";
+    static const char half[] = "A\0\0\0\34\0\0\0\1tal";
+    char heard[sizeof half - 1];
+    struct liar l = liar_start(&(struct script){ .answer = no, .answer_len = sizeof no - 1 });
+    struct proxy p;
+    start(w, &p, &l, NULL);
+    struct raw *r = raw_open(p.port, NULL);
+    raw_startup(r, RAW_PROTOCOL_3_0, pairs);
+    assert_int_equal(raw_next(r), 'E');
+    assert_string_equal(raw_field(r, 'C'), "08P01");
+    assert_int_equal(raw_byte(r), RAW_END);
+    raw_close(r);
+    assert_true(proxy_stop(w->kit, &p));
+    liar_end(&l);
+
+    l = liar_start(&(struct script){ .answer = half, .answer_len = sizeof half - 1 });
+    start(w, &p, &l, NULL);
+    r = raw_open(p.port, NULL);
+    raw_startup(r, RAW_PROTOCOL_3_0, pairs);
+    assert_true(raw_bytes(r, heard, sizeof heard));
+    assert_memory_equal(heard, half, sizeof heard);
+    assert_int_equal(raw_byte(r), RAW_END);
+    raw_close(r);
+    assert_true(proxy_stop(w->kit, &p));
+    liar_end(&l);
+}
+
 /* CVE-2026-6477, CVE-2025-12818, CVE-2026-6473: sizes that were believed, or wrapped around. */
 static void sizes_are_not_believed_CVE_2026_6477_CVE_2025_12818_CVE_2026_6473(void **state)
 {
@@ -348,6 +384,7 @@ int main(void)
         cmocka_unit_test(errors_without_fields_CVE_2026_6666),
         cmocka_unit_test(sizes_are_not_believed_CVE_2026_6477_CVE_2025_12818_CVE_2026_6473),
         cmocka_unit_test(a_warehouse_that_starts_is_waited_for),
+        cmocka_unit_test(a_server_that_breaks_off_while_it_takes_settings),
         cmocka_unit_test(the_login_timer_at_each_step_CVE_2015_3165),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
