@@ -68,7 +68,7 @@ static inline uint8_t deferred_status(const struct session *s)
 /* A message that may be sent, before it is routed. SEND: it is none of ours. */
 enum take deferred_take(struct session *s, const struct piece *p, struct upstream *out);
 
-/* A message is to be sent, and the session has its server: BEGIN goes before it. */
+/* OPEN, a message is to be sent, and the session has its server: BEGIN goes before it. */
 enum take deferred_send(struct session *s, struct upstream *out);
 
 /* The transaction is open on the server, and this is the statement that it was opened for: true
