@@ -360,5 +360,5 @@ void request_take(struct session *s, const char *at, size_t len)
     hold(s, in, was_held);
     if (s->server && s->server->txn.count == 0) session_release(s);
     watch_session(s);
-    if (s->server && stream_is_choked(&s->server->stream)) stream_pause(&c->stream);
+    if (session_is_choked(s)) stream_pause(&c->stream);
 }

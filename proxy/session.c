@@ -127,12 +127,21 @@ void session_detach(struct session *s)
     s->server = NULL;
     client_step(&s->client, CLIENT_ON_RELEASED, NULL);
     watch_session(s);
+    /* Neither was read while the other did not take what it was sent: that is over. */
+    stream_resume(&server->stream);
+    if (!stream_is_choked(&s->client.stream)) stream_resume(&s->client.stream);
     if (server->stained || server->cancels) {
         orphan_adopt(server, false, true);
         return;
     }
     server_step(server, SERVER_ON_RELEASED, NULL);
     pool_give_back(pool_of(server), server);
+}
+
+bool session_is_choked(const struct session *s)
+{
+    return stream_is_choked(&s->client.stream) ||
+           (s->server && stream_is_choked(&s->server->stream));
 }
 
 void session_enter(struct session *s, struct pool *p)
@@ -148,6 +157,12 @@ static void begin_work(struct session *s)
 {
     stream_resume(&s->client.stream);
     if (s->client.held.len) request_resume(s);
+}
+
+/* What had to wait for an answer, or for somebody to take what was sent, does so no longer. */
+static void go_on_reading(struct session *s)
+{
+    if (s->pool && s->client.state < CLIENT_LEAVING && !session_is_choked(s)) begin_work(s);
 }
 
 /* What nobody was asked yet is answered with an error, and the client goes on. */
@@ -314,7 +329,7 @@ void session_replied(struct session *s)
     bool quiet = s->server->txn.count == 0;
     if (may_detach(s)) session_detach(s);
     /* Requests that had to wait for the answers before them, or for others' turn. */
-    if (quiet && s->client.held.len && s->client.state < CLIENT_LEAVING) begin_work(s);
+    if (quiet && s->client.held.len) go_on_reading(s);
     if (s->half_closed) half_closed_replied(s);
     worker_replied(s->client.env->worker, &s->client);
 }
@@ -570,7 +585,10 @@ static void on_client_drained(struct client *c)
 {
     struct session *s = session_of(c);
     if (s->server) stream_resume(&s->server->stream);
-    if (s->console) console_go_on(s->console);
+    if (s->console)
+        console_go_on(s->console);
+    else
+        go_on_reading(s);
 }
 
 static bool on_half_closed(struct client *c) { return half_closed_begin(session_of(c)); }
@@ -597,8 +615,7 @@ static void on_server_bytes(struct server *server, const char *at, size_t len)
 
 static void on_server_drained(struct server *server)
 {
-    struct session *s = server->session;
-    if (s) stream_resume(&s->client.stream);
+    if (server->session) go_on_reading(server->session);
 }
 
 /* A session whose settings end each server that they are brought to must come to an end. */

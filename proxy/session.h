@@ -122,6 +122,10 @@ void session_replied(struct session *s);
 /* After requests that came to nothing on the server (refused, or answered by us): gives it back. */
 void session_release(struct session *s);
 
+/* Backpressure. Its client does not take the answers, or its server does not take the requests, as
+ * fast as they come: no more requests are read until it does. */
+bool session_is_choked(const struct session *s);
+
 /* Nothing is under way: the client may be told to go without losing anything. */
 bool session_is_idle(const struct session *s);
 

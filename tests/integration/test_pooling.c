@@ -22,6 +22,8 @@ static int world_setup(void **state)
     struct world *w = calloc(1, sizeof *w);
     w->kit = kit_new("pooling");
     *state = w;
+    /* What is freed counts as long as ASan keeps it, and memory is measured here. */
+    setenv("ASAN_OPTIONS", "quarantine_size_mb=4", 0);
     return postgres_start(w->kit, &w->pg, NULL) &&
                    postgres_run(&w->pg, "create table t (i int, s text); create user pool;"
                                         "grant all on t to pool;"
@@ -718,6 +720,58 @@ static void a_server_that_does_not_read_costs_little(void **state)
     PQfinish(lock);
 }
 
+static void assert_answer(struct raw *r, const char *types)
+{
+    for (; *types; types++) assert_int_equal(raw_next(r), *types);
+}
+
+/* Its answers are more than it takes, and one ends just there: the server is free for others, who
+ * are answered; what it asks meanwhile waits, and is answered when it reads at last. */
+static void a_client_that_falls_behind_holds_up_nobody(void **state)
+{
+    enum { ASKED = 1500, KIB_MOST = 4 << 10 };
+    struct world *w = *state;
+    struct raw *slow = raw_client(&w->one), *other = raw_client(&w->one);
+    long before = before_rss_kib(&w->one);
+    for (int at = 0; at < ASKED; at++) {
+        raw_query(slow, "select repeat('x', 7000)"); /* one send of PostgreSQL's, its last too */
+        raw_query(other, "select 1");
+        assert_answer(other, "TDCZ");
+    }
+    assert_in_range(before_rss_kib(&w->one) - before, 0, KIB_MOST);
+    for (int at = 0; at < ASKED; at++) assert_answer(slow, "TDCZ");
+    raw_close(slow);
+    raw_close(other);
+}
+
+/* What we answer ourselves, too, is not made for whom does not take it. */
+static void a_client_that_only_asks_costs_little(void **state)
+{
+    enum { AT_ONCE = 200 * 1000, TIMES = 15 };
+    struct world *w = *state;
+    struct raw *r = raw_client(&w->two);
+    char *syncs = malloc(5 * AT_ONCE);
+    for (int at = 0; at < AT_ONCE; at++) memcpy(syncs + 5 * at, "S\0\0\0\4", 5);
+    long before = before_rss_kib(&w->two), most = before;
+    pid_t writer = fork();
+    if (writer == 0) {
+        for (int at = 0; at < TIMES; at++) raw_send(r, syncs, 5 * AT_ONCE);
+        _exit(0);
+    }
+    for (int at = 0; at < 20; at++) {
+        kit_sleep_ms(100);
+        long now = before_rss_kib(&w->two);
+        if (now > most) most = now;
+    }
+    print_message("# %ld KiB more\n", most - before);
+    assert_in_range(most - before, 0, 4 << 10);
+    for (int at = 0; at < AT_ONCE * TIMES; at++)
+        if (raw_next(r) != 'Z') fail_msg("%d answers", at);
+    assert_int_equal(waitpid(writer, NULL, 0), writer);
+    raw_close(r);
+    free(syncs);
+}
+
 static void messages_out_of_place_disturb_nobody(void **state)
 {
     struct world *w = *state;
@@ -770,6 +824,8 @@ int main(void)
         cmocka_unit_test(a_client_that_is_gone_has_its_query_cancelled),
         cmocka_unit_test(a_client_that_never_reads_costs_little),
         cmocka_unit_test(a_server_that_does_not_read_costs_little),
+        cmocka_unit_test(a_client_that_falls_behind_holds_up_nobody),
+        cmocka_unit_test(a_client_that_only_asks_costs_little),
         cmocka_unit_test(messages_out_of_place_disturb_nobody),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
